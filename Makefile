@@ -30,13 +30,15 @@ PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so
 .PHONY: all run check unit check-layers check-format format lint asan tsan \
     fuzz fuzz-replay coverage bench nightly preloads install clean help
 
-all: $(PROGRAM)
+# The program, once cli/ has a main(); the rooms until then.
+all: $(if $(wildcard cli/*.c),$(PROGRAM),$(LIBS))
 
 $(PROGRAM): $(LIBS)
 	$(CC) $(LDFLAGS_ALL) -o $@ -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL)
 
 define room_library
 $(BUILD)/$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+	@mkdir -p $$(@D)
 	@rm -f $$@
 	$(AR) rcs $$@ $$^
 endef

@@ -34,7 +34,10 @@ struct buffer {
 	int failed;
 };
 
-#define BUFFER_INIT { NULL, 0, 0, 0 }
+#define BUFFER_INIT \
+	{ \
+		NULL, 0, 0, 0 \
+	}
 
 void buffer_free(struct buffer *);
 void buffer_clear(struct buffer *); /* empties, keeps the memory */
@@ -52,8 +55,8 @@ struct slice buffer_slice(const struct buffer *);
 
 /*
  * A reader over bytes that are not trusted: every take checks the bound; after
- * the first failure all takes answer zero and `failed` is set, so that a decoder
- * checks once, at its end.
+ * the first failure all takes answer zero and `failed` is set, so that a
+ * decoder checks once, at its end.
  */
 struct reader {
 	const uint8_t *at;

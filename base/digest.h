@@ -10,10 +10,14 @@
  * digest belongs to one thread at a time.
  */
 
-enum digest_kind { DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256 };
+enum digest_kind {
+	DIGEST_MD5,
+	DIGEST_SHA1,
+	DIGEST_SHA256
+};
 
-#define MD5_BYTES    16
-#define SHA1_BYTES   20
+#define MD5_BYTES 16
+#define SHA1_BYTES 20
 #define SHA256_BYTES 32
 
 struct digest;

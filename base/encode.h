@@ -68,14 +68,14 @@ be64_get(const uint8_t *p)
 }
 
 /* A decimal integer of digits only, within [min, max]. 0 and *value, or -1. */
-int parse_u64(const char *text, size_t len, uint64_t min, uint64_t max,
-    uint64_t *value);
-/* A size for people: digits and an optional KiB, MiB, GiB, TiB, k, M, G, T (all
- * binary) or B. 0 and *bytes, or -1. */
+int parse_u64(
+    const char *text, size_t len, uint64_t min, uint64_t max, uint64_t *value);
+/* A size for people: digits and an optional unit, all of them binary: KiB, Ki,
+ * K or k, MiB, Mi or M, and so on to TiB; or B. 0 and *bytes, or -1. */
 int parse_size(const char *text, uint64_t *bytes);
 /* A duration for people: digits and s, m, h, d or ms. 0 and *ms, or -1. */
 int parse_duration(const char *text, uint64_t *ms);
-/* "1.5 GiB". */
+/* "1.5 GiB", "64 KiB"; cut off after one decimal. */
 void format_size(uint64_t bytes, char *text, size_t room);
 
 #endif

@@ -26,7 +26,8 @@ enum error_kind {
 	ERR_NO_BUCKET,  /* no such bucket */
 	ERR_NO_VERSION, /* no such version of an object */
 	ERR_NO_UPLOAD,  /* no such multipart upload */
-	ERR_NO_PART,    /* complete names a part that was not sent, or another ETag */
+	ERR_NO_PART, /* complete names a part that was not sent, or another ETag
+		      */
 	ERR_PART_ORDER, /* complete's part numbers do not ascend */
 	ERR_PART_SMALL, /* a part that is not the last is below 5 MiB */
 	ERR_TOO_LARGE,  /* more than the model holds */
@@ -37,8 +38,8 @@ enum error_kind {
 	ERR_QUOTA,      /* the bucket's quota is used up */
 	ERR_DIGEST,     /* bytes are not those that the client's digest names */
 	ERR_DELETE_MARKER, /* the named version is a delete marker */
-	ERR_CLOSING,    /* the server is shutting down */
-	ERR_INTERNAL    /* a bug: an invariant does not hold */
+	ERR_CLOSING,       /* the server is shutting down */
+	ERR_INTERNAL       /* a bug: an invariant does not hold */
 };
 
 #define ERROR_TEXT_BYTES 512
@@ -49,7 +50,10 @@ struct error {
 	char text[ERROR_TEXT_BYTES];
 };
 
-#define ERROR_INIT { ERR_NONE, 0, "" }
+#define ERROR_INIT \
+	{ \
+		ERR_NONE, 0, "" \
+	}
 
 /* Each of these accepts err == NULL. All return -1, so that `return
  * error_set(...)` reads well in functions that answer 0 or -1. */

@@ -16,7 +16,8 @@ struct job {
 	struct job *next; /* the pool's */
 };
 
-/* Starts n threads with the name (at most 15 bytes). NULL and *err on failure. */
+/* Starts n threads with the name (at most 15 bytes). NULL and *err on failure.
+ */
 struct workers *workers_start(const char *name, size_t n, struct error *err);
 /* Any thread. Never fails. */
 void workers_submit(struct workers *, struct job *);
