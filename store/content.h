@@ -54,8 +54,8 @@ void content_drop(struct content_writer *);
  */
 
 /* NULL and *err; ERR_NOT_FOUND when the extent went away since it was looked up
- * (look the object up again). slot as in store/store.h. */
-struct content *content_open(struct store *, size_t slot, uint64_t extent,
+ * (look the object up again). */
+struct content *content_open(struct store *, uint64_t extent,
     struct error *err);
 void content_close(struct content *); /* NULL is allowed */
 

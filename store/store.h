@@ -15,11 +15,14 @@
  * Changes are asynchronous: the caller fills in a change, submits it, and its
  * `done` is called on the committer's thread once the change is durable or has
  * failed; done must be brief and not block. The change is the caller's memory
- * and must stay until then, with all that it points to.
+ * and must stay until then, with all that it points to. With done NULL the
+ * submitting function waits and returns the outcome: 0, or -1 and change.err
+ * (for the command line, tests, start-up; never on an event loop).
  *
  * Reads are synchronous, answered from the index's memory map on the calling
- * thread, which passes its slot: a small number of its own below
- * store_options.slots. Reads of contents may be asked not to wait for the disk.
+ * thread. Reads of contents may be asked not to wait for the disk.
+ *
+ * Any thread may call any of these.
  */
 
 struct store;
@@ -28,7 +31,7 @@ struct workers;
 
 struct store_options {
 	const char *dir;
-	size_t slots;              /* threads that read */
+	size_t readers;            /* threads that read at once; 0: 64 */
 	uint64_t map_bytes;        /* 0: 256 GiB; address space, not disk */
 	uint64_t inline_max_bytes; /* 0: INLINE_MAX_BYTES_DEFAULT */
 	uint64_t reserve_bytes;    /* 0: from the size of the file system */
@@ -56,10 +59,13 @@ struct change {
 	 * changed nothing. Set by the submitting functions. */
 	int (*apply)(struct store_txn *, struct change *);
 	/* Called once, on the committer's thread. */
-	void (*done)(struct change *);
+	void (*done)(struct change *); /* NULL: the submitter waits */
 	int failed;
 	struct error err;
 	uint64_t begin; /* store_visible() when the request began, for the journal */
+	/* The store's own. */
+	struct content_writer *sealed;
+	int frees; /* goes through on a full disk */
 	struct change *next;
 };
 
@@ -78,13 +84,13 @@ struct put_bucket {
 	struct slice owner; /* access key of who made it */
 	int64_t created_ms; /* out */
 };
-void store_create_bucket(struct store *, struct put_bucket *); /* ERR_EXISTS */
+int store_create_bucket(struct store *, struct put_bucket *); /* ERR_EXISTS */
 
 struct delete_bucket {
 	struct change change;
 	struct slice name;
 };
-void store_delete_bucket(struct store *, struct delete_bucket *); /* ERR_NOT_EMPTY */
+int store_delete_bucket(struct store *, struct delete_bucket *); /* ERR_NOT_EMPTY */
 
 struct set_bucket {
 	struct change change;
@@ -94,7 +100,7 @@ struct set_bucket {
 	struct slice tags;    /* encoded pairs (store/record.h); empty removes */
 	uint64_t quota_bytes; /* 0: none */
 };
-void store_set_bucket(struct store *, struct set_bucket *);
+int store_set_bucket(struct store *, struct set_bucket *);
 
 /* A new object, or a copy of one. */
 struct put_object {
@@ -117,7 +123,7 @@ struct put_object {
 	/* Out, also of the bucket. */
 	enum bucket_versioning versioning;
 };
-void store_put_object(struct store *, struct put_object *);
+int store_put_object(struct store *, struct put_object *);
 
 struct delete_item {
 	struct slice key;
@@ -137,7 +143,7 @@ struct delete_objects {
 	struct delete_item *items;
 	size_t n_items;
 };
-void store_delete_objects(struct store *, struct delete_objects *);
+int store_delete_objects(struct store *, struct delete_objects *);
 
 struct set_tags {
 	struct change change;
@@ -146,7 +152,7 @@ struct set_tags {
 	struct slice tags; /* encoded pairs; empty removes */
 	struct object_record record; /* out: version */
 };
-void store_set_tags(struct store *, struct set_tags *);
+int store_set_tags(struct store *, struct set_tags *);
 
 struct create_upload {
 	struct change change;
@@ -154,7 +160,7 @@ struct create_upload {
 	struct upload_record record; /* in: attributes, tags, checksum algorithm */
 	uint64_t upload; /* out: its id */
 };
-void store_create_upload(struct store *, struct create_upload *);
+int store_create_upload(struct store *, struct create_upload *);
 
 struct put_part {
 	struct change change;
@@ -164,7 +170,7 @@ struct put_part {
 	struct part_record record; /* in: md5, checksum; out: mtime, size */
 	struct content_writer *content; /* sealed; consumed */
 };
-void store_put_part(struct store *, struct put_part *);
+int store_put_part(struct store *, struct put_part *);
 
 struct complete_part {
 	uint16_t number;
@@ -186,14 +192,14 @@ struct complete_upload {
 	struct buffer memory;        /* what record's slices point into; caller frees */
 	enum bucket_versioning versioning;
 };
-void store_complete_upload(struct store *, struct complete_upload *);
+int store_complete_upload(struct store *, struct complete_upload *);
 
 struct abort_upload {
 	struct change change;
 	struct slice bucket, key;
 	uint64_t upload;
 };
-void store_abort_upload(struct store *, struct abort_upload *);
+int store_abort_upload(struct store *, struct abort_upload *);
 
 struct set_key {
 	struct change change;
@@ -201,25 +207,20 @@ struct set_key {
 	struct key_record record;
 	int remove; /* by record.access_key or, that being empty, by name */
 };
-void store_set_key(struct store *, struct set_key *);
+int store_set_key(struct store *, struct set_key *);
 
 struct set_setting {
 	struct change change;
 	const char *name;
 	struct slice value; /* empty removes */
 };
-void store_set_setting(struct store *, struct set_setting *);
-
-/* Submits a change and waits for it: for the command line, tests and start-up,
- * never on an event loop. 0, or -1 and change->err. E.g.
- * store_wait(store, &put.change, store_create_bucket, &put). */
-int store_wait(struct store *, struct change *, void (*submit)(void), void *);
+int store_set_setting(struct store *, struct set_setting *);
 
 /* ---- reads ---- */
 
 /* Each fills a record whose slices point into *memory (cleared first), which the
  * caller frees in the end and may use again. 0, or -1 and *err. */
-int store_bucket(struct store *, size_t slot, struct slice name,
+int store_bucket(struct store *, struct slice name,
     struct bucket_record *, struct buffer *memory, struct error *err);
 
 /* version 0: the current one (ERR_NOT_FOUND if there is none; if that is because
@@ -227,30 +228,29 @@ int store_bucket(struct store *, size_t slot, struct slice name,
  * a version: ERR_NO_VERSION. ERR_DELETE_MARKER when the named version is one.
  * With inline_bytes not NULL, contents that live in the index are verified and
  * appended to it in the same snapshot, and *inline_found is set. */
-int store_object(struct store *, size_t slot, struct slice bucket,
+int store_object(struct store *, struct slice bucket,
     struct slice key, uint64_t version, struct object_record *,
     struct buffer *memory, struct buffer *inline_bytes, int *inline_found,
     struct error *err);
 
 /* The parts of a completed multipart object, from index `first`, at most n; how
  * many were filled in (0 for an object that has none), or -1. Sizes and numbers. */
-long store_object_parts(struct store *, size_t slot,
-    const struct object_record *, size_t first, struct object_part *, size_t n,
+long store_object_parts(struct store *, const struct object_record *, size_t first, struct object_part *, size_t n,
     struct error *err);
 
-int store_upload(struct store *, size_t slot, struct slice bucket,
+int store_upload(struct store *, struct slice bucket,
     struct slice key, uint64_t upload, struct upload_record *,
     struct buffer *memory, struct error *err);
 
 /* Visits parts with number > after, ascending, until visit returns nonzero. */
 typedef int part_visit(uint16_t number, const struct part_record *, void *arg);
-int store_parts(struct store *, size_t slot, struct slice bucket,
+int store_parts(struct store *, struct slice bucket,
     struct slice key, uint64_t upload, uint16_t after, part_visit *, void *arg,
     struct error *err);
 
 typedef int bucket_visit(struct slice name, const struct bucket_record *,
     void *arg);
-int store_buckets(struct store *, size_t slot, struct slice after,
+int store_buckets(struct store *, struct slice after,
     bucket_visit *, void *arg, struct error *err);
 
 /*
@@ -274,21 +274,21 @@ struct list_entry {
 	const struct upload_record *upload_record;
 };
 typedef int list_visit(const struct list_entry *, void *arg);
-int store_list_objects(struct store *, size_t slot, const struct list_query *,
+int store_list_objects(struct store *, const struct list_query *,
     list_visit *, void *arg, struct error *err);
-int store_list_versions(struct store *, size_t slot, const struct list_query *,
+int store_list_versions(struct store *, const struct list_query *,
     list_visit *, void *arg, struct error *err);
-int store_list_uploads(struct store *, size_t slot, const struct list_query *,
+int store_list_uploads(struct store *, const struct list_query *,
     list_visit *, void *arg, struct error *err);
 
 typedef int key_visit(const struct key_record *, void *arg);
-int store_keys(struct store *, size_t slot, key_visit *, void *arg,
+int store_keys(struct store *, key_visit *, void *arg,
     struct error *err);
 /* Rises with each change of a key; lets a cache of keys know that it is old. */
 uint64_t store_keys_generation(struct store *);
 
 /* 0 and the value in *value, or -1 and ERR_NOT_FOUND. */
-int store_setting(struct store *, size_t slot, const char *name,
+int store_setting(struct store *, const char *name,
     struct buffer *value, struct error *err);
 
 /* ---- figures ---- */
