@@ -1,207 +1,121 @@
+/*
+ * OpenSSL 3 calls these functions deprecated in favour of EVP. EVP allocates a
+ * context each time that a digest starts, hence can fail where nobody could do
+ * anything about it; these work in the caller's memory and cannot.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <sys/random.h>
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 #include "base/digest.h"
 
-#define KINDS 3
 #define SHA256_BLOCK_BYTES 64
-
-/*
- * What digest_once() works with: each thread has its own, made when it first
- * asks and freed when it ends. A thread for which there is no memory shares the
- * spare one, so that a digest never fails.
- *
- * Lock order: spare_lock is taken alone.
- */
-struct contexts {
-	EVP_MD_CTX *of[KINDS];
-};
 
 struct digest {
 	enum digest_kind kind;
-	EVP_MD_CTX *context;
+	union {
+		MD5_CTX md5;
+		SHA_CTX sha1;
+		SHA256_CTX sha256;
+	} of;
 };
-
-static const struct {
-	const char *name;
-	size_t bytes;
-} kinds[KINDS] = {
-	[DIGEST_MD5] = { "MD5", MD5_BYTES },
-	[DIGEST_SHA1] = { "SHA1", SHA1_BYTES },
-	[DIGEST_SHA256] = { "SHA256", SHA256_BYTES },
-};
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static EVP_MD *algorithms[KINDS];
-static pthread_key_t thread_end;
-static struct contexts spare;
-static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
-static _Thread_local struct contexts *mine;
-
-/* For what cannot happen on a sound system and has no answer if it does. */
-static _Noreturn void
-die(const char *what)
-{
-	fprintf(stderr, "holdfast: %s\n", what);
-	abort();
-}
-
-static void
-start(enum digest_kind kind, EVP_MD_CTX *context)
-{
-	if (EVP_DigestInit_ex2(context, algorithms[kind], NULL) != 1)
-		die("OpenSSL cannot start a digest");
-}
-
-static void
-contexts_free(void *arg)
-{
-	struct contexts *c = arg;
-	size_t i;
-
-	for (i = 0; i < KINDS; i++)
-		EVP_MD_CTX_free(c->of[i]);
-	free(c);
-	mine = NULL;
-}
-
-/* Contexts that have been started once: starting them again allocates
- * nothing. 0, or -1 without memory. */
-static int
-contexts_fill(struct contexts *c)
-{
-	size_t i;
-
-	for (i = 0; i < KINDS; i++) {
-		if ((c->of[i] = EVP_MD_CTX_new()) == NULL)
-			return -1;
-		if (EVP_DigestInit_ex2(c->of[i], algorithms[i], NULL) != 1)
-			return -1;
-	}
-	return 0;
-}
-
-static void
-fetch(void)
-{
-	size_t i;
-
-	for (i = 0; i < KINDS; i++) {
-		/* Not only what FIPS allows: S3's ETag is an MD5. */
-		algorithms[i] = EVP_MD_fetch(NULL, kinds[i].name, "-fips");
-		if (algorithms[i] == NULL)
-			die("OpenSSL offers no MD5, SHA-1 or SHA-256");
-	}
-	if (contexts_fill(&spare) != 0 ||
-	    pthread_key_create(&thread_end, contexts_free) != 0)
-		die("no memory for digests");
-}
-
-/* This thread's contexts; NULL without memory. */
-static struct contexts *
-contexts_mine(void)
-{
-	struct contexts *c;
-
-	if (mine != NULL)
-		return mine;
-	pthread_once(&once, fetch);
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return NULL;
-	if (contexts_fill(c) != 0 || pthread_setspecific(thread_end, c) != 0) {
-		contexts_free(c);
-		return NULL;
-	}
-	return mine = c;
-}
 
 struct digest *
 digest_new(enum digest_kind kind)
 {
 	struct digest *d;
 
-	pthread_once(&once, fetch);
 	if ((d = malloc(sizeof(*d))) == NULL)
 		return NULL;
 	d->kind = kind;
-	if ((d->context = EVP_MD_CTX_new()) == NULL)
-		goto fail;
-	if (EVP_DigestInit_ex2(d->context, algorithms[kind], NULL) != 1)
-		goto fail;
+	digest_reset(d);
 	return d;
-
-fail:
-	digest_free(d);
-	return NULL;
 }
 
 void
 digest_reset(struct digest *d)
 {
-	start(d->kind, d->context);
+	switch (d->kind) {
+	case DIGEST_MD5:
+		MD5_Init(&d->of.md5);
+		break;
+	case DIGEST_SHA1:
+		SHA1_Init(&d->of.sha1);
+		break;
+	case DIGEST_SHA256:
+		SHA256_Init(&d->of.sha256);
+		break;
+	}
 }
 
 void
 digest_update(struct digest *d, const void *bytes, size_t len)
 {
-	if (EVP_DigestUpdate(d->context, bytes, len) != 1)
-		die("OpenSSL cannot continue a digest");
+	switch (d->kind) {
+	case DIGEST_MD5:
+		MD5_Update(&d->of.md5, bytes, len);
+		break;
+	case DIGEST_SHA1:
+		SHA1_Update(&d->of.sha1, bytes, len);
+		break;
+	case DIGEST_SHA256:
+		SHA256_Update(&d->of.sha256, bytes, len);
+		break;
+	}
 }
 
 void
 digest_final(struct digest *d, uint8_t *out)
 {
-	if (EVP_DigestFinal_ex(d->context, out, NULL) != 1)
-		die("OpenSSL cannot finish a digest");
+	switch (d->kind) {
+	case DIGEST_MD5:
+		MD5_Final(out, &d->of.md5);
+		break;
+	case DIGEST_SHA1:
+		SHA1_Final(out, &d->of.sha1);
+		break;
+	case DIGEST_SHA256:
+		SHA256_Final(out, &d->of.sha256);
+		break;
+	}
 }
 
 void
 digest_free(struct digest *d)
 {
-	if (d == NULL)
-		return;
-	EVP_MD_CTX_free(d->context);
 	free(d);
 }
 
 size_t
 digest_size(enum digest_kind kind)
 {
-	return kinds[kind].bytes;
-}
+	static const size_t sizes[] = {
+		[DIGEST_MD5] = MD5_BYTES,
+		[DIGEST_SHA1] = SHA1_BYTES,
+		[DIGEST_SHA256] = SHA256_BYTES,
+	};
 
-/* The digest of a then b. */
-static void
-digest_two(EVP_MD_CTX *context, enum digest_kind kind, const void *a,
-    size_t a_len, const void *b, size_t b_len, uint8_t *out)
-{
-	start(kind, context);
-	if (EVP_DigestUpdate(context, a, a_len) != 1 ||
-	    EVP_DigestUpdate(context, b, b_len) != 1 ||
-	    EVP_DigestFinal_ex(context, out, NULL) != 1)
-		die("OpenSSL cannot finish a digest");
+	return sizes[kind];
 }
 
 void
 digest_once(enum digest_kind kind, const void *bytes, size_t len, uint8_t *out)
 {
-	struct contexts *c;
+	struct digest d;
 
-	if ((c = contexts_mine()) != NULL) {
-		digest_two(c->of[kind], kind, NULL, 0, bytes, len, out);
-		return;
-	}
-	pthread_mutex_lock(&spare_lock);
-	digest_two(spare.of[kind], kind, NULL, 0, bytes, len, out);
-	pthread_mutex_unlock(&spare_lock);
+	d.kind = kind;
+	digest_reset(&d);
+	digest_update(&d, bytes, len);
+	digest_final(&d, out);
 }
 
 void
@@ -209,8 +123,7 @@ hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
     uint8_t out[SHA256_BYTES])
 {
 	uint8_t block[SHA256_BLOCK_BYTES] = { 0 }, inner[SHA256_BYTES];
-	EVP_MD_CTX *context;
-	struct contexts *c;
+	SHA256_CTX context;
 	size_t i;
 
 	if (key_len > sizeof(block))
@@ -218,22 +131,21 @@ hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
 	else if (key_len > 0)
 		memcpy(block, key, key_len);
 
-	if ((c = contexts_mine()) == NULL) {
-		pthread_mutex_lock(&spare_lock);
-		context = spare.of[DIGEST_SHA256];
-	} else {
-		context = c->of[DIGEST_SHA256];
-	}
 	for (i = 0; i < sizeof(block); i++)
 		block[i] ^= 0x36;
-	digest_two(
-	    context, DIGEST_SHA256, block, sizeof(block), bytes, len, inner);
+	SHA256_Init(&context);
+	SHA256_Update(&context, block, sizeof(block));
+	SHA256_Update(&context, bytes, len);
+	SHA256_Final(inner, &context);
+
 	for (i = 0; i < sizeof(block); i++)
 		block[i] ^= 0x36 ^ 0x5c;
-	digest_two(context, DIGEST_SHA256, block, sizeof(block), inner,
-	    sizeof(inner), out);
-	if (c == NULL)
-		pthread_mutex_unlock(&spare_lock);
+	SHA256_Init(&context);
+	SHA256_Update(&context, block, sizeof(block));
+	SHA256_Update(&context, inner, sizeof(inner));
+	SHA256_Final(out, &context);
+
+	bytes_wipe(&context, sizeof(context));
 	bytes_wipe(block, sizeof(block));
 	bytes_wipe(inner, sizeof(inner));
 }
@@ -260,8 +172,12 @@ bytes_random(void *bytes, size_t len)
 		n = getrandom(p, len, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0)
-			die("the system gives no random bytes");
+		if (n < 0) {
+			fprintf(stderr,
+			    "holdfast: the system gives no random bytes: %s\n",
+			    strerror(errno));
+			abort();
+		}
 		p += n;
 		len -= (size_t)n;
 	}

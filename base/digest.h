@@ -5,9 +5,8 @@
 #include <stdint.h>
 
 /*
- * Digests by OpenSSL, with the algorithm fetched once for the process and the
- * contexts reused, since a fetch costs more than hashing a small object. A
- * digest belongs to one thread at a time.
+ * Digests by OpenSSL. Once a digest has been made it cannot fail. A digest
+ * belongs to one thread at a time.
  */
 
 enum digest_kind {
