@@ -63,6 +63,7 @@ struct change {
 	int failed;
 	struct error err;
 	uint64_t begin; /* store_visible() when the request began, for the journal */
+	void *arg; /* the submitter's, for done */
 	/* The store's own. */
 	struct content_writer *sealed;
 	int frees; /* goes through on a full disk */
