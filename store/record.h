@@ -16,16 +16,17 @@ struct error;
  * from. Encoding appends to a buffer. Pure functions; any thread.
  *
  * On disk a record is: format byte, then fixed fields, then fields of the form
- * {tag u8, length be16 or be32, bytes}, so that later releases add fields. A
- * reader of the same format keeps and skips tags it does not know.
+ * {tag u8, length be32, bytes}, so that later releases add fields. A reader of
+ * the same format skips tags it does not know. Slices that are empty are not
+ * written, and decode as SLICE_NULL. Times lie between the years 1970 and 9999.
  */
 
-#define KEY_MAX_BYTES         1024
+#define KEY_MAX_BYTES 1024
 #define BUCKET_NAME_MAX_BYTES 63
-#define PARTS_MAX             10000
-#define OBJECT_MAX_BYTES      (5ULL << 40)
-#define PART_MAX_BYTES        (5ULL << 30)
-#define PART_MIN_BYTES        (5ULL << 20)
+#define PARTS_MAX 10000
+#define OBJECT_MAX_BYTES (5ULL << 40)
+#define PART_MAX_BYTES (5ULL << 30)
+#define PART_MIN_BYTES (5ULL << 20)
 
 /* Stands for the "null" version where a version may be named. */
 #define VERSION_NULL UINT64_MAX
@@ -53,7 +54,8 @@ size_t checksum_bytes(enum checksum_kind); /* 0, 4, 4, 8, 20, 32 */
  * value}*. pairs_next: 1 and the next pair, 0 at the end, -1 when damaged. */
 void pairs_add(struct buffer *, struct slice name, struct slice value);
 int pairs_next(struct slice *rest, struct slice *name, struct slice *value);
-struct slice pairs_get(struct slice pairs, const char *name); /* or SLICE_NULL */
+struct slice pairs_get(
+    struct slice pairs, const char *name); /* or SLICE_NULL */
 size_t pairs_count(struct slice pairs);
 
 enum bucket_versioning {
@@ -71,7 +73,8 @@ struct bucket_record {
 	struct slice tags;
 	/* usage */
 	uint64_t objects, object_bytes;
-	uint64_t versions, version_bytes; /* non-current ones and delete markers */
+	uint64_t versions,
+	    version_bytes; /* non-current ones and delete markers */
 	uint64_t uploads, upload_bytes;
 };
 
@@ -83,7 +86,8 @@ struct object_record {
 	int64_t mtime_ms;
 	uint64_t size;
 	uint64_t extent; /* its content; 0 for none (empty) */
-	uint8_t md5[16]; /* ETag; of a multipart object the MD5 of its parts' MD5s */
+	uint8_t md5[16]; /* ETag; of a multipart object the MD5 of its parts'
+			    MD5s */
 	uint16_t parts;  /* 0: not multipart; ETag ends with -parts */
 	struct checksum checksum;
 	struct slice attributes; /* pairs: content headers and x-amz-meta-* */
@@ -131,17 +135,17 @@ struct chain_entry {
 	uint8_t checksum[CHECKSUM_MAX_BYTES];
 };
 
-/* References: one for each object or version, part, chain and journal entry that
- * names it. At zero it is removed (inline) or queued for the reaper. */
+/* References: one for each object or version, part, chain and journal entry
+ * that names it. At zero it is removed (inline) or queued for the reaper. */
 struct extent_record {
 	uint8_t kind, flags;
 	uint32_t references;
 	uint64_t size;
-	uint32_t crc32c;     /* EXTENT_INLINE */
-	struct slice bytes;  /* EXTENT_INLINE */
-	uint32_t n_entries;  /* EXTENT_CHAIN */
+	uint32_t crc32c;    /* EXTENT_INLINE */
+	struct slice bytes; /* EXTENT_INLINE */
+	uint32_t n_entries; /* EXTENT_CHAIN */
 	uint8_t checksum_kind;
-	struct slice entries;/* EXTENT_CHAIN: encoded; use chain_get */
+	struct slice entries; /* EXTENT_CHAIN: encoded; use chain_get */
 };
 
 enum key_right {
@@ -181,6 +185,8 @@ struct journal_record {
 
 void bucket_encode(struct buffer *, const struct bucket_record *);
 int bucket_decode(struct slice, struct bucket_record *, struct error *err);
+/* Writes the record's usage into an encoded one that could be decoded. */
+void bucket_set_usage(void *encoded, const struct bucket_record *);
 void object_encode(struct buffer *, const struct object_record *);
 int object_decode(struct slice, struct object_record *, struct error *err);
 void upload_encode(struct buffer *, const struct upload_record *);
@@ -189,14 +195,21 @@ void part_encode(struct buffer *, const struct part_record *);
 int part_decode(struct slice, struct part_record *, struct error *err);
 void extent_encode(struct buffer *, const struct extent_record *);
 int extent_decode(struct slice, struct extent_record *, struct error *err);
+/* The references of an encoded record without decoding it: *ok is 0 when it is
+ * too short or of another format. Setting them in place needs a record that
+ * passed. */
+uint32_t extent_references(struct slice encoded, int *ok);
+void extent_set_references(void *encoded, uint32_t references);
 void key_encode(struct buffer *, const struct key_record *);
 int key_decode(struct slice, struct key_record *, struct error *err);
 void journal_encode(struct buffer *, const struct journal_record *);
 int journal_decode(struct slice, struct journal_record *, struct error *err);
 
-/* A chain's entries: appended one by one for encoding; read by index. */
-void chain_add(struct buffer *entries, enum checksum_kind,
-    const struct chain_entry *);
+/* A chain's entries: appended one by one for encoding; read by index, in
+ * constant time. chain_get: 0, or -1 when there is no such entry or it is
+ * damaged. */
+void chain_add(
+    struct buffer *entries, enum checksum_kind, const struct chain_entry *);
 int chain_get(const struct extent_record *, size_t i, struct chain_entry *);
 
 /* The quoted-less ETag: 32 hex digits, and "-parts" for a multipart object. */

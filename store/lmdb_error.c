@@ -1,0 +1,34 @@
+#include <lmdb.h>
+
+#include "base/error.h"
+#include "store/lmdb_error.h"
+
+int
+lmdb_error(struct error *err, int rc, const char *what)
+{
+	enum error_kind kind;
+
+	if (rc > 0)
+		return error_sys(err, rc, "%s", what);
+	switch (rc) {
+	case MDB_MAP_FULL:
+		kind = ERR_DISK_FULL;
+		break;
+	case MDB_PAGE_NOTFOUND:
+	case MDB_CORRUPTED:
+		kind = ERR_DAMAGED;
+		break;
+	case MDB_VERSION_MISMATCH:
+	case MDB_INVALID:
+	case MDB_INCOMPATIBLE:
+		kind = ERR_FORMAT;
+		break;
+	case MDB_READERS_FULL:
+		kind = ERR_BUSY;
+		break;
+	default:
+		kind = ERR_INTERNAL;
+		break;
+	}
+	return error_set(err, kind, "%s: %s", what, mdb_strerror(rc));
+}
