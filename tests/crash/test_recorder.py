@@ -8,17 +8,17 @@ import sys
 import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
+import crashtools
 import replay
-import tools
 
 
 class Recorded:
     """One run of the toy, its log, and the model of what it answered."""
 
     def __init__(self, scratch):
-        self.toy = tools.compiled("tests/crash/toy.c", scratch / "toy",
+        self.toy = crashtools.compiled("tests/crash/toy.c", scratch / "toy",
                                   "-llmdb")
-        so = tools.preload("tests/crash/record.c", scratch.path)
+        so = crashtools.preload("tests/crash/record.c", scratch.path)
         self.data, self.log = scratch / "data", scratch / "log"
         os.mkdir(self.data)
         env = dict(os.environ, LD_PRELOAD=so, HOLDFAST_RECORD_DIR=self.data,
@@ -74,7 +74,7 @@ class Recorded:
         first = self.marks[1][0]  # the toy promises nothing before
         disk = replay.Disk(skip=skip)
         done, bad = 0, None
-        places = tools.spread(first, len(self.records), count)
+        places = crashtools.spread(first, len(self.records), count)
         for n, index in enumerate(places):
             for r in self.records[done:index]:
                 disk.apply(r)
@@ -92,7 +92,7 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def scratch():
-    scratch = tools.Scratch("recorder")
+    scratch = crashtools.Scratch("recorder")
     yield scratch
     scratch.remove()
 

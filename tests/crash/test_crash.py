@@ -1,0 +1,234 @@
+"""Power cuts: at places spread over a recorded workload, what a cut may leave
+is checked, started, and compared with what the clients were told.
+
+    HOLDFAST_CRASH_STATES   how many cuts (300)
+    HOLDFAST_CRASH_SEED     another seed draws other cuts (1)
+    HOLDFAST_BITE_STATES    how many at most to find one missing sync (120)
+
+A failure prints how to build the same state again; its log is kept in
+build/crash/.
+"""
+
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "e2e"))
+import crashtools
+import harness
+import promises
+import replay
+import verify
+import workload
+
+STATES = int(os.environ.get("HOLDFAST_CRASH_STATES", "300"))
+BITE_STATES = int(os.environ.get("HOLDFAST_BITE_STATES", "120"))
+SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
+ROUNDS = int(os.environ.get("HOLDFAST_CRASH_ROUNDS", "6"))
+WORKERS = int(os.environ.get("HOLDFAST_CRASH_WORKERS", os.cpu_count() or 2))
+# what a server of a small test may keep in reserve
+ARGUMENTS = ()
+
+
+@contextlib.contextmanager
+def serving(data, env=None):
+    """A server on DATA that ends as abruptly as the power does."""
+    server = harness.Server(args=ARGUMENTS, data=data, env=env)
+    try:
+        try:
+            server.start()
+        except harness.ServerFailed as e:
+            raise harness.ServerFailed(f"{e}\n{server.tail(2000)}") from None
+        yield server
+    finally:
+        if server.running():
+            server.kill()
+        harness.LIVE.remove(server)
+        server.port.release()
+        server.admin_port.release()
+        shutil.rmtree(server.own_root, ignore_errors=True)
+
+
+def run_clients(clients):
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    for client in clients:
+        if client.failure:
+            raise client.failure
+
+
+def record(scratch):
+    """Runs the workload; the directory it leaves and the log."""
+    data, log = scratch / "data", scratch / "log"
+    os.mkdir(data)
+    env = {"LD_PRELOAD": crashtools.preload("tests/crash/record.c", scratch.path),
+           "HOLDFAST_RECORD_DIR": data, "HOLDFAST_RECORD_LOG": log,
+           "HOLDFAST_RECORD_DELAY_US": "500"}
+    marker = replay.Marker(log)
+    notes = workload.Notes(marker)
+    with serving(data, env) as server:
+        marker.mark(ready=1)
+        workload.prepare(server, notes)
+        run_clients(workload.clients("one", server, notes, ROUNDS))
+        # the process dies, the machine does not: its file system goes on
+        clients = workload.clients("two", server, notes, 1000)
+        for client in clients:
+            client.start()
+        time.sleep(1)
+        server.kill()
+        for client in clients:
+            client.join()
+            if client.failure:
+                raise client.failure
+        marker.mark(killed=1)
+    with serving(data, env) as server:
+        run_clients(workload.clients("three", server, notes, ROUNDS // 2))
+        server.stop()
+    marker.close()
+    return data, log
+
+
+class Judge:
+    """Builds and judges cuts of one log; one in each worker process."""
+
+    def __init__(self, log, scratch, skip=()):
+        self.records = replay.load(log)
+        self.model = promises.Model(self.records)
+        self.disk = replay.Disk(skip=skip)
+        self.state = os.path.join(scratch, f"state.{os.getpid()}")
+
+    def wrong(self, number, cut, policy):
+        """What is wrong with one state: a list of sentences."""
+        for r in self.records[self.disk.index:cut]:
+            self.disk.apply(r)
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.disk.build(self.state, policy, f"{SEED}/{number}")
+        try:
+            return self.check(cut) or self.serve(cut, number)
+        finally:
+            shutil.rmtree(self.state, ignore_errors=True)
+
+    def check(self, cut):
+        if self.model.ready is None or cut <= self.model.ready:
+            return []  # nothing was promised: a server must start, no more
+        done = subprocess.run(
+            [str(harness.BINARY), "check", self.state, "--read-data"],
+            capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            return [f"check exits {done.returncode}: "
+                    f"{done.stdout[-2000:]}{done.stderr[-2000:]}"]
+        return []
+
+    def serve(self, cut, number):
+        try:
+            with serving(self.state) as server:
+                wrong = verify.Verifier(self.model, cut, server).run()
+                if not server.running():
+                    wrong.append(f"the server died: {server.tail(2000)}")
+        except harness.ServerFailed as e:
+            return [f"does not start: {e}"]
+        if not wrong and number % 8 == 0:
+            wrong = self.check(cut)  # and what start-up repaired is sound
+        return wrong
+
+
+def judge(log, scratch, cuts, skip, at_most):
+    """The first AT_MOST bad ones of the cuts, with what is wrong."""
+    judge = Judge(log, scratch, skip)
+    bad = []
+    for number, cut, policy in cuts:
+        wrong = judge.wrong(number, cut, policy)
+        if wrong:
+            bad.append((number, cut, policy, wrong))
+            if len(bad) >= at_most:
+                break
+    return bad
+
+
+def cuts_of(records, count, extremes):
+    """COUNT cuts, spread evenly; EXTREMES are cycled through, with a random
+    choice between any two."""
+    return [(n, cut, extremes[n // 2 % len(extremes)] if n % 2 == 0
+             else "random")
+            for n, cut in enumerate(crashtools.spread(1, len(records), count))]
+
+
+def judge_all(log, scratch, cuts, skip=(), at_most=3):
+    with concurrent.futures.ProcessPoolExecutor(
+            WORKERS, multiprocessing.get_context("fork")) as pool:
+        work = [pool.submit(judge, log, scratch.path, cuts[i::WORKERS], skip,
+                            at_most)
+                for i in range(WORKERS)]
+        return [bad for w in work for bad in w.result()]
+
+
+def report(bad, log):
+    kept = crashtools.TOP / "build" / "crash"
+    kept.mkdir(parents=True, exist_ok=True)
+    shutil.copy(log, kept / "log")
+    return "\n".join(
+        f"cut before operation {cut}, {policy}:\n  " + "\n  ".join(wrong) +
+        f"\n  again: tests/crash/replay.py build/crash/log build {cut} "
+        f"{policy} {SEED}/{number} DIRECTORY"
+        for number, cut, policy, wrong in bad)
+
+
+@pytest.fixture(scope="module")
+def scratch():
+    scratch = crashtools.Scratch("crash")
+    yield scratch
+    scratch.remove()
+
+
+@pytest.fixture(scope="module")
+def recorded(scratch):
+    return record(scratch)
+
+
+def test_the_recorder_saw_everything(recorded, scratch):
+    data, log = recorded
+    disk = replay.Disk()
+    for r in replay.load(log):
+        disk.apply(r)
+    disk.build(scratch / "whole", "kept")
+    different = replay.differences(scratch / "whole", data)
+    shutil.rmtree(scratch / "whole")
+    assert disk.blind == []
+    assert different == []
+
+
+def test_nothing_acknowledged_is_lost_and_nothing_else_appears(recorded,
+                                                               scratch):
+    _, log = recorded
+    cuts = cuts_of(replay.load(log), STATES, replay.EXTREMES)
+    bad = judge_all(log, scratch, cuts)
+    assert bad == [], report(bad, log)
+
+
+# Syncs that no cut can show to be needed, each with the reason.
+NOT_SHOWN = {}
+
+
+def test_each_sync_left_out_is_found(recorded, scratch):
+    _, log = recorded
+    records = replay.load(log)
+    disk = replay.Disk()
+    for r in records:
+        disk.apply(r)
+    cuts = cuts_of(records, BITE_STATES, ("lost", "lost", "names", "data"))
+    quiet = {}
+    for kind in sorted(disk.classes):
+        if kind not in NOT_SHOWN and not judge_all(
+                log, scratch, cuts, skip=[kind], at_most=1):
+            quiet[kind] = disk.classes[kind]
+    assert quiet == {}, "these syncs could be left out without a test failing"
