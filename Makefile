@@ -97,7 +97,8 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBS)
 	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
 fuzz-replay: fuzz
 	@for t in tests/fuzz/fuzz_*.c; do n=$$(basename $$t .c); \
-	    build-fuzz/fuzz/$$n -runs=0 tests/fuzz/corpus/$${n#fuzz_} 2>&1 | tail -1 || exit 1; done
+	    build-fuzz/fuzz/$$n -runs=0 tests/fuzz/corpus/$${n#fuzz_} >build-fuzz/$$n.log 2>&1 || \
+	    { cat build-fuzz/$$n.log; exit 1; }; echo "$$n: $$(tail -1 build-fuzz/$$n.log)"; done
 
 ## coverage       unit tests with gcov counts in build-coverage
 coverage:

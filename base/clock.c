@@ -128,7 +128,7 @@ wall_of(const struct civil *c, int leap_second, int64_t *wall_ms)
 	*wall_ms = days_of(c->year, c->month, c->day) * DAY_MS +
 	    ((int64_t)c->hour * 3600 + c->minute * 60 + c->second) * 1000 +
 	    c->ms;
-	return 0;
+	return *wall_ms > LATEST_MS ? -1 : 0;
 }
 
 static char *

@@ -227,6 +227,7 @@ http_dates_that_are_not_exact_are_refused(void **state)
 		"Sun, 31 Nov 1994 08:49:37 GMT",
 		"Sun, 06 Nov 1994 24:00:00 GMT",
 		"Sun, 06 Nov 1994 08:49:61 GMT",
+		"Fri, 31 Dec 9999 23:59:60 GMT",
 		"Sun, 06 Nov 1994 08:49:37 GMT ",
 		"Sun,06 Nov 1994 08:49:37 GMT", "Sun, 06-Nov-94 08:49:37 GMT",
 		"Sunday, 06 Nov 1994 08:49:37 GMT",
