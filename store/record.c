@@ -11,63 +11,68 @@
  * Bucket. Its usage stays where it is in later formats: it is changed in place.
  *
  *	 0  u8    format
- *	 1  u8    versioning: 0 off, 1 enabled, 2 suspended
- *	 2  be64  id
- *	10  be64  created, ms since 1970
- *	18  be64  quota in bytes, 0 for none
- *	26  be64  objects; 34 their bytes
- *	42  be64  versions; 50 their bytes
- *	58  be64  uploads; 66 their bytes
- *	74  fields: 1 owner, 2 tags (pairs)
+ *	 1  u8    number of fields
+ *	 2  u8    versioning: 0 off, 1 enabled, 2 suspended
+ *	 3  be64  id
+ *	11  be64  created, ms since 1970
+ *	19  be64  quota in bytes, 0 for none
+ *	27  be64  objects; 35 their bytes
+ *	43  be64  versions; 51 their bytes
+ *	59  be64  uploads; 67 their bytes
+ *	75  fields: 1 owner, 2 tags (pairs)
  *
  * Upload
  *
  *	 0  u8    format
- *	 1  be64  started, ms since 1970
- *	 9  be64  nonce
- *	17  u8    checksum's kind; bit 7: composite
- *	18  fields: 1 attributes (pairs), 2 tags (pairs), 3 initiator
+ *	 1  u8    number of fields
+ *	 2  be64  started, ms since 1970
+ *	10  be64  nonce
+ *	18  u8    checksum's kind; bit 7: composite
+ *	19  fields: 1 attributes (pairs), 2 tags (pairs), 3 initiator
  *
  * Part
  *
  *	 0  u8    format
- *	 1  be64  extent, 0 for none
- *	 9  be64  size
- *	17  be64  mtime, ms since 1970
- *	25  16    MD5
- *	41  u8    checksum's kind; bit 7: composite
- *	42  fields: 1 checksum's value
+ *	 1  u8    number of fields
+ *	 2  be64  extent, 0 for none
+ *	10  be64  size
+ *	18  be64  mtime, ms since 1970
+ *	26  16    MD5
+ *	42  u8    checksum's kind; bit 7: composite
+ *	43  fields: 1 checksum's value
  *
  * Key
  *
  *	 0  u8    format
- *	 1  u8    rights: 1 read, 2 write, 4 list, 8 delete, 16 administer
- *	 2  be64  created, ms since 1970
- *	10  fields: 1 access key, 2 secret, 3 name, 4 bucket, 5 prefix
+ *	 1  u8    number of fields
+ *	 2  u8    rights: 1 read, 2 write, 4 list, 8 delete, 16 administer
+ *	 3  be64  created, ms since 1970
+ *	11  fields: 1 access key, 2 secret, 3 name, 4 bucket, 5 prefix
  *
  * Journal
  *
  *	 0  u8    format
- *	 1  u8    what: enum journal_what
- *	 2  be64  begin
- *	10  be64  time, ms since 1970
- *	18  be64  version
- *	26  be64  extent
- *	34  be64  size
- *	42  fields: 1 bucket, 2 key
+ *	 1  u8    number of fields
+ *	 2  u8    what: enum journal_what
+ *	 3  be64  begin
+ *	11  be64  time, ms since 1970
+ *	19  be64  version
+ *	27  be64  extent
+ *	35  be64  size
+ *	43  fields: 1 bucket, 2 key
  */
 
 #define BUCKET_FORMAT 1
-#define BUCKET_FIXED_BYTES 74
-#define BUCKET_USAGE_AT 26
+#define BUCKET_FIXED_BYTES 75
+#define BUCKET_USAGE_AT 27
 #define UPLOAD_FORMAT 1
-#define UPLOAD_FIXED_BYTES 18
+#define UPLOAD_FIXED_BYTES 19
 #define PART_FORMAT 1
-#define PART_FIXED_BYTES 42
+#define PART_FIXED_BYTES 43
 #define KEY_FORMAT 1
-#define KEY_FIXED_BYTES 10
+#define KEY_FIXED_BYTES 11
 #define JOURNAL_FORMAT 1
-#define JOURNAL_FIXED_BYTES 42
+#define JOURNAL_FIXED_BYTES 43
 
 #define ACCESS_KEY_MAX_BYTES 128
 #define RIGHTS_KNOWN 31
@@ -128,10 +133,10 @@ bucket_encode(struct buffer *out, const struct bucket_record *rec)
 	if (p == NULL)
 		return;
 
-	p[1] = rec->versioning;
-	be64_put(p + 2, rec->id);
-	be64_put(p + 10, (uint64_t)rec->created_ms);
-	be64_put(p + 18, rec->quota_bytes);
+	p[2] = rec->versioning;
+	be64_put(p + 3, rec->id);
+	be64_put(p + 11, (uint64_t)rec->created_ms);
+	be64_put(p + 19, rec->quota_bytes);
 	bucket_set_usage(p, rec);
 }
 
@@ -160,10 +165,10 @@ bucket_decode(struct slice bytes, struct bucket_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->versioning = p[1];
-	rec->id = be64_get(p + 2);
-	rec->created_ms = (int64_t)be64_get(p + 10);
-	rec->quota_bytes = be64_get(p + 18);
+	rec->versioning = p[2];
+	rec->id = be64_get(p + 3);
+	rec->created_ms = (int64_t)be64_get(p + 11);
+	rec->quota_bytes = be64_get(p + 19);
 	p += BUCKET_USAGE_AT;
 	rec->objects = be64_get(p);
 	rec->object_bytes = be64_get(p + 8);
@@ -198,9 +203,9 @@ upload_encode(struct buffer *out, const struct upload_record *rec)
 
 	sum.kind = rec->checksum_kind;
 	sum.composite = rec->checksum_composite;
-	be64_put(p + 1, (uint64_t)rec->started_ms);
-	be64_put(p + 9, rec->nonce);
-	p[17] = record_checksum_byte(&sum);
+	be64_put(p + 2, (uint64_t)rec->started_ms);
+	be64_put(p + 10, rec->nonce);
+	p[18] = record_checksum_byte(&sum);
 }
 
 int
@@ -214,10 +219,10 @@ upload_decode(struct slice bytes, struct upload_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->started_ms = (int64_t)be64_get(p + 1);
-	rec->nonce = be64_get(p + 9);
-	rec->checksum_kind = p[17] & 0x7f;
-	rec->checksum_composite = p[17] >> 7;
+	rec->started_ms = (int64_t)be64_get(p + 2);
+	rec->nonce = be64_get(p + 10);
+	rec->checksum_kind = p[18] & 0x7f;
+	rec->checksum_composite = p[18] >> 7;
 	rec->attributes = fields.at[UPLOAD_ATTRIBUTES];
 	rec->tags = fields.at[UPLOAD_TAGS];
 	rec->initiator = fields.at[UPLOAD_INITIATOR];
@@ -241,11 +246,11 @@ part_encode(struct buffer *out, const struct part_record *rec)
 	if (p == NULL)
 		return;
 
-	be64_put(p + 1, rec->extent);
-	be64_put(p + 9, rec->size);
-	be64_put(p + 17, (uint64_t)rec->mtime_ms);
-	memcpy(p + 25, rec->md5, sizeof(rec->md5));
-	p[41] = record_checksum_byte(&rec->checksum);
+	be64_put(p + 2, rec->extent);
+	be64_put(p + 10, rec->size);
+	be64_put(p + 18, (uint64_t)rec->mtime_ms);
+	memcpy(p + 26, rec->md5, sizeof(rec->md5));
+	p[42] = record_checksum_byte(&rec->checksum);
 }
 
 int
@@ -259,17 +264,17 @@ part_decode(struct slice bytes, struct part_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->extent = be64_get(p + 1);
-	rec->size = be64_get(p + 9);
-	rec->mtime_ms = (int64_t)be64_get(p + 17);
-	memcpy(rec->md5, p + 25, sizeof(rec->md5));
+	rec->extent = be64_get(p + 2);
+	rec->size = be64_get(p + 10);
+	rec->mtime_ms = (int64_t)be64_get(p + 18);
+	memcpy(rec->md5, p + 26, sizeof(rec->md5));
 
 	if (rec->size > PART_MAX_BYTES)
 		return record_damaged(err, "part", "its size is wrong");
 	if (!record_time_ok(rec->mtime_ms))
 		return record_damaged(err, "part", "its time is wrong");
 	if (record_checksum_get(
-		p[41], fields.at[PART_CHECKSUM], &rec->checksum) != 0)
+		p[42], fields.at[PART_CHECKSUM], &rec->checksum) != 0)
 		return record_damaged(err, "part", "its checksum is wrong");
 	return 0;
 }
@@ -290,8 +295,8 @@ key_encode(struct buffer *out, const struct key_record *rec)
 	if (p == NULL)
 		return;
 
-	p[1] = rec->rights;
-	be64_put(p + 2, (uint64_t)rec->created_ms);
+	p[2] = rec->rights;
+	be64_put(p + 3, (uint64_t)rec->created_ms);
 }
 
 int
@@ -305,8 +310,8 @@ key_decode(struct slice bytes, struct key_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->rights = p[1];
-	rec->created_ms = (int64_t)be64_get(p + 2);
+	rec->rights = p[2];
+	rec->created_ms = (int64_t)be64_get(p + 3);
 	rec->access_key = fields.at[KEY_ACCESS];
 	rec->secret = fields.at[KEY_SECRET];
 	rec->name = fields.at[KEY_NAME];
@@ -338,12 +343,12 @@ journal_encode(struct buffer *out, const struct journal_record *rec)
 	if (p == NULL)
 		return;
 
-	p[1] = rec->what;
-	be64_put(p + 2, rec->begin);
-	be64_put(p + 10, (uint64_t)rec->time_ms);
-	be64_put(p + 18, rec->version);
-	be64_put(p + 26, rec->extent);
-	be64_put(p + 34, rec->size);
+	p[2] = rec->what;
+	be64_put(p + 3, rec->begin);
+	be64_put(p + 11, (uint64_t)rec->time_ms);
+	be64_put(p + 19, rec->version);
+	be64_put(p + 27, rec->extent);
+	be64_put(p + 35, rec->size);
 }
 
 int
@@ -358,12 +363,12 @@ journal_decode(
 	if (p == NULL)
 		return -1;
 
-	rec->what = p[1];
-	rec->begin = be64_get(p + 2);
-	rec->time_ms = (int64_t)be64_get(p + 10);
-	rec->version = be64_get(p + 18);
-	rec->extent = be64_get(p + 26);
-	rec->size = be64_get(p + 34);
+	rec->what = p[2];
+	rec->begin = be64_get(p + 3);
+	rec->time_ms = (int64_t)be64_get(p + 11);
+	rec->version = be64_get(p + 19);
+	rec->extent = be64_get(p + 27);
+	rec->size = be64_get(p + 35);
 	rec->bucket = fields.at[JOURNAL_BUCKET_NAME];
 	rec->key = fields.at[JOURNAL_KEY];
 

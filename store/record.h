@@ -15,10 +15,11 @@ struct error;
  * ERR_DAMAGED. Slices of a decoded record point into the bytes it was decoded
  * from. Encoding appends to a buffer. Pure functions; any thread.
  *
- * On disk a record is: format byte, then fixed fields, then fields of the form
- * {tag u8, length be32, bytes}, so that later releases add fields. A reader of
- * the same format skips tags it does not know. Slices that are empty are not
- * written, and decode as SLICE_NULL. Times lie between the years 1970 and 9999.
+ * On disk a record is: format byte, number of tagged fields, then fixed fields,
+ * then tagged ones {tag u8, length be32, bytes}, so that later releases add
+ * some. A reader of the same format skips tags it does not know. Slices that
+ * are empty are not written, and decode as SLICE_NULL. Times lie between the
+ * years 1970 and 9999.
  */
 
 #define KEY_MAX_BYTES 1024

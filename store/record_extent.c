@@ -9,21 +9,22 @@
  * they are changed in place.
  *
  *	 0  u8    format, 1
- *	 1  u8    kind: 1 inline, 2 file, 3 chain
- *	 2  u8    flags: 1 damaged
- *	 3  be32  references
- *	 7  be64  size
- *	15  be32  CRC32C of the bytes (inline), else 0
- *	19  u8    kind of the entries' checksums (chain), else 0
- *	20  fields {tag u8, length be32, bytes}:
+ *	 1  u8    number of fields
+ *	 2  u8    kind: 1 inline, 2 file, 3 chain
+ *	 3  u8    flags: 1 damaged
+ *	 4  be32  references
+ *	 8  be64  size
+ *	16  be32  CRC32C of the bytes (inline), else 0
+ *	20  u8    kind of the entries' checksums (chain), else 0
+ *	21  fields {tag u8, length be32, bytes}:
  *	    1 bytes (inline): size of them
  *	    2 entries (chain), each {extent be64, end be64, number be16,
  *checksum as long as its kind says}; `end` never falls, and the last is size
  */
 
 #define EXTENT_FORMAT 1
-#define EXTENT_FIXED_BYTES 20
-#define REFERENCES_AT 3
+#define EXTENT_FIXED_BYTES 21
+#define REFERENCES_AT 4
 #define ENTRY_FIXED_BYTES 18
 
 enum extent_tag {
@@ -46,12 +47,12 @@ extent_encode(struct buffer *out, const struct extent_record *rec)
 	if (p == NULL)
 		return;
 
-	p[1] = rec->kind;
-	p[2] = rec->flags;
+	p[2] = rec->kind;
+	p[3] = rec->flags;
 	be32_put(p + REFERENCES_AT, rec->references);
-	be64_put(p + 7, rec->size);
-	be32_put(p + 15, rec->kind == EXTENT_INLINE ? rec->crc32c : 0);
-	p[19] = rec->kind == EXTENT_CHAIN ? rec->checksum_kind : 0;
+	be64_put(p + 8, rec->size);
+	be32_put(p + 16, rec->kind == EXTENT_INLINE ? rec->crc32c : 0);
+	p[20] = rec->kind == EXTENT_CHAIN ? rec->checksum_kind : 0;
 }
 
 /* The offset behind the last entry, 0 when there is none. */
@@ -76,12 +77,12 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->kind = p[1];
-	rec->flags = p[2];
+	rec->kind = p[2];
+	rec->flags = p[3];
 	rec->references = be32_get(p + REFERENCES_AT);
-	rec->size = be64_get(p + 7);
-	rec->crc32c = be32_get(p + 15);
-	rec->checksum_kind = p[19];
+	rec->size = be64_get(p + 8);
+	rec->crc32c = be32_get(p + 16);
+	rec->checksum_kind = p[20];
 	rec->bytes = fields.at[EXTENT_BYTES];
 	rec->entries = fields.at[EXTENT_ENTRIES];
 	rec->n_entries = 0;

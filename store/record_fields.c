@@ -14,8 +14,9 @@ record_begin(struct buffer *out, uint8_t format, size_t fixed_len,
 {
 	uint8_t *first, *p;
 	size_t len, total;
-	uint8_t tag;
+	uint8_t n, tag;
 
+	n = 0;
 	total = fixed_len;
 	for (tag = 1; tag < RECORD_TAGS_MAX; tag++) {
 		if ((len = fields->at[tag].len) == 0)
@@ -25,6 +26,7 @@ record_begin(struct buffer *out, uint8_t format, size_t fixed_len,
 			return NULL;
 		}
 		total += FIELD_HEAD_BYTES + len;
+		n++;
 	}
 	if (buffer_reserve(out, total) != 0)
 		return NULL;
@@ -32,6 +34,7 @@ record_begin(struct buffer *out, uint8_t format, size_t fixed_len,
 	first = (uint8_t *)out->at + out->len;
 	out->len += total;
 	first[0] = format;
+	first[1] = n;
 	p = first + fixed_len;
 	for (tag = 1; tag < RECORD_TAGS_MAX; tag++) {
 		if ((len = fields->at[tag].len) == 0)
@@ -50,7 +53,7 @@ record_open(const char *what, struct slice bytes, uint8_t format,
 {
 	const uint8_t *first, *p;
 	size_t left, len;
-	uint8_t tag;
+	uint8_t n, tag;
 
 	first = (const uint8_t *)bytes.at;
 	if (bytes.len == 0) {
@@ -76,7 +79,7 @@ record_open(const char *what, struct slice bytes, uint8_t format,
 	memset(fields, 0, sizeof(*fields));
 	p = first + fixed_len;
 	left = bytes.len - fixed_len;
-	while (left > 0) {
+	for (n = first[1]; n > 0; n--) {
 		if (left < FIELD_HEAD_BYTES ||
 		    (len = be32_get(p + 1)) > left - FIELD_HEAD_BYTES) {
 			record_damaged(err, what, "a field is cut off");
@@ -93,6 +96,10 @@ record_open(const char *what, struct slice bytes, uint8_t format,
 		}
 		p += FIELD_HEAD_BYTES + len;
 		left -= FIELD_HEAD_BYTES + len;
+	}
+	if (left > 0) {
+		record_damaged(err, what, "it is longer than its fields");
+		return NULL;
 	}
 	return first;
 }

@@ -8,9 +8,9 @@
 #include "store/record.h"
 
 /*
- * What all records share on disk: a format byte, fixed fields, and behind them
- * any number of tagged fields {tag u8, length be32, bytes}. An empty field is
- * not written. For the files record*.c only.
+ * What all records share on disk: a format byte, the number of tagged fields,
+ * fixed fields, and behind them the tagged ones: {tag u8, length be32, bytes}.
+ * An empty field is not written. For the files record*.c only.
  */
 
 #define RECORD_TAGS_MAX 8 /* one above the highest tag that a record knows */
@@ -20,9 +20,9 @@ struct record_fields {
 	struct slice at[RECORD_TAGS_MAX];
 };
 
-/* Reserves memory once for a whole record, appends its fields, and returns
- * where its fixed_len first bytes go, which the caller fills; NULL when out is
- * failed. */
+/* Reserves memory once for a whole record, appends its fields, and returns its
+ * fixed_len first bytes, of which the caller fills all from the third on; NULL
+ * when out is failed. */
 uint8_t *record_begin(struct buffer *out, uint8_t format, size_t fixed_len,
     const struct record_fields *);
 

@@ -9,15 +9,16 @@
  * Object record, format 1:
  *
  *	 0  u8    format, 1
- *	 1  u8    flags: 1 null version, 2 delete marker, 4 legal hold
- *	 2  be64  version
- *	10  be64  mtime, ms since 1970
- *	18  be64  size
- *	26  be64  extent, 0 for none
- *	34  16    MD5
- *	50  be16  parts, 0 if it was not a multipart upload
- *	52  u8    checksum's kind; bit 7: composite
- *	53  fields {tag u8, length be32, bytes}:
+ *	 1  u8    number of fields
+ *	 2  u8    flags: 1 null version, 2 delete marker, 4 legal hold
+ *	 3  be64  version
+ *	11  be64  mtime, ms since 1970
+ *	19  be64  size
+ *	27  be64  extent, 0 for none
+ *	35  16    MD5
+ *	51  be16  parts, 0 if it was not a multipart upload
+ *	53  u8    checksum's kind; bit 7: composite
+ *	54  fields {tag u8, length be32, bytes}:
  *	    1 checksum's value, as long as its kind says
  *	    2 attributes, 3 tags: pairs
  *	    4 retention, 5 encryption, 6 replication: kept as they are
@@ -26,7 +27,7 @@
  */
 
 #define OBJECT_FORMAT 1
-#define OBJECT_FIXED_BYTES 53
+#define OBJECT_FIXED_BYTES 54
 
 #define FLAG_NULL_VERSION 1
 #define FLAG_DELETE_MARKER 2
@@ -59,16 +60,16 @@ object_encode(struct buffer *out, const struct object_record *rec)
 	if (p == NULL)
 		return;
 
-	p[1] = (uint8_t)((rec->null_version ? FLAG_NULL_VERSION : 0) |
+	p[2] = (uint8_t)((rec->null_version ? FLAG_NULL_VERSION : 0) |
 	    (rec->delete_marker ? FLAG_DELETE_MARKER : 0) |
 	    (rec->legal_hold ? FLAG_LEGAL_HOLD : 0));
-	be64_put(p + 2, rec->version);
-	be64_put(p + 10, (uint64_t)rec->mtime_ms);
-	be64_put(p + 18, rec->size);
-	be64_put(p + 26, rec->extent);
-	memcpy(p + 34, rec->md5, sizeof(rec->md5));
-	be16_put(p + 50, rec->parts);
-	p[52] = record_checksum_byte(&rec->checksum);
+	be64_put(p + 3, rec->version);
+	be64_put(p + 11, (uint64_t)rec->mtime_ms);
+	be64_put(p + 19, rec->size);
+	be64_put(p + 27, rec->extent);
+	memcpy(p + 35, rec->md5, sizeof(rec->md5));
+	be16_put(p + 51, rec->parts);
+	p[53] = record_checksum_byte(&rec->checksum);
 }
 
 int
@@ -82,22 +83,22 @@ object_decode(struct slice bytes, struct object_record *rec, struct error *err)
 	if (p == NULL)
 		return -1;
 
-	rec->null_version = (p[1] & FLAG_NULL_VERSION) != 0;
-	rec->delete_marker = (p[1] & FLAG_DELETE_MARKER) != 0;
-	rec->legal_hold = (p[1] & FLAG_LEGAL_HOLD) != 0;
-	rec->version = be64_get(p + 2);
-	rec->mtime_ms = (int64_t)be64_get(p + 10);
-	rec->size = be64_get(p + 18);
-	rec->extent = be64_get(p + 26);
-	memcpy(rec->md5, p + 34, sizeof(rec->md5));
-	rec->parts = be16_get(p + 50);
+	rec->null_version = (p[2] & FLAG_NULL_VERSION) != 0;
+	rec->delete_marker = (p[2] & FLAG_DELETE_MARKER) != 0;
+	rec->legal_hold = (p[2] & FLAG_LEGAL_HOLD) != 0;
+	rec->version = be64_get(p + 3);
+	rec->mtime_ms = (int64_t)be64_get(p + 11);
+	rec->size = be64_get(p + 19);
+	rec->extent = be64_get(p + 27);
+	memcpy(rec->md5, p + 35, sizeof(rec->md5));
+	rec->parts = be16_get(p + 51);
 	rec->attributes = fields.at[OBJECT_ATTRIBUTES];
 	rec->tags = fields.at[OBJECT_TAGS];
 	rec->retention = fields.at[OBJECT_RETENTION];
 	rec->encryption = fields.at[OBJECT_ENCRYPTION];
 	rec->replication = fields.at[OBJECT_REPLICATION];
 
-	if ((p[1] & ~FLAGS_KNOWN) != 0)
+	if ((p[2] & ~FLAGS_KNOWN) != 0)
 		return record_damaged(err, "object", "a flag is unknown");
 	if (!record_time_ok(rec->mtime_ms))
 		return record_damaged(err, "object", "its time is wrong");
@@ -106,7 +107,7 @@ object_decode(struct slice bytes, struct object_record *rec, struct error *err)
 	if (rec->parts > PARTS_MAX)
 		return record_damaged(err, "object", "it has too many parts");
 	if (record_checksum_get(
-		p[52], fields.at[OBJECT_CHECKSUM], &rec->checksum) != 0)
+		p[53], fields.at[OBJECT_CHECKSUM], &rec->checksum) != 0)
 		return record_damaged(err, "object", "its checksum is wrong");
 	return 0;
 }
