@@ -1,0 +1,3 @@
+module holdfast.test/awsv1
+
+go 1.21

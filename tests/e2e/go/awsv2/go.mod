@@ -1,0 +1,3 @@
+module holdfast.test/awsv2
+
+go 1.21

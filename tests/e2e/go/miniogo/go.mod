@@ -1,0 +1,3 @@
+module holdfast.test/miniogo
+
+go 1.21
