@@ -34,19 +34,21 @@ PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so
 all: $(if $(wildcard cli/*.c),$(PROGRAM),$(LIBS))
 
 $(PROGRAM): $(LIBS)
-	$(CC) $(LDFLAGS_ALL) -o $@ -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL)
 
 define room_library
 $(BUILD)/$(1).a: $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	$(AR) rcs $$@ $$^
+	@$(AR) rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_library,$(r))))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 -include $(SOURCES:%.c=$(BUILD)/%.d)
 -include $(wildcard $(BUILD)/tests/unit/*.d $(BUILD)/tests/fuzz/*.d)
@@ -65,7 +67,8 @@ unit: $(UNIT)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(LIBS)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL) -lcmocka
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL) -lcmocka
 
 ## check-layers   who may include whom
 check-layers:

@@ -30,21 +30,29 @@ struct content_owner {
 	struct slice record; /* the object's or part's encoded record */
 };
 
+/* The owner as it stands in a trailer: {format u8 = 1, upload be64, part be16,
+ * bucket be16 length and bytes, key likewise, record be32 length and bytes}.
+ * The decoded slices point into the bytes. */
+void content_owner_encode(struct buffer *, const struct content_owner *);
+int content_owner_decode(
+    struct slice, struct content_owner *, struct error *err);
+
 #define SIZE_UNKNOWN UINT64_MAX
 
-/* size: what is expected, or SIZE_UNKNOWN. NULL and *err: ERR_DISK_FULL when the
- * band (store/space.h) does not take that much, ERR_NOMEM, ERR_IO. */
-struct content_writer *content_begin(struct store *, uint64_t size,
-    struct error *err);
+/* size: what is expected, or SIZE_UNKNOWN. NULL and *err: ERR_DISK_FULL when
+ * the band (store/space.h) does not take that much, ERR_NOMEM, ERR_IO. */
+struct content_writer *content_begin(
+    struct store *, uint64_t size, struct error *err);
 /* 0, or -1 and *err, after which the writer can only be dropped. */
-int content_write(struct content_writer *, const void *bytes, size_t len,
-    struct error *err);
+int content_write(
+    struct content_writer *, const void *bytes, size_t len, struct error *err);
 uint64_t content_size(const struct content_writer *);
 /* Whether content_seal() will block (the content is a file). */
 int content_blocks(const struct content_writer *);
-/* Makes a file durable and gives it its name; nothing to do for inline bytes. */
-int content_seal(struct content_writer *, const struct content_owner *,
-    struct error *err);
+/* Makes a file durable and gives it its name; nothing to do for inline bytes.
+ */
+int content_seal(
+    struct content_writer *, const struct content_owner *, struct error *err);
 /* Forgets the bytes and the file. NULL is allowed. */
 void content_drop(struct content_writer *);
 
@@ -55,20 +63,20 @@ void content_drop(struct content_writer *);
 
 /* NULL and *err; ERR_NOT_FOUND when the extent went away since it was looked up
  * (look the object up again). */
-struct content *content_open(struct store *, uint64_t extent,
-    struct error *err);
+struct content *content_open(
+    struct store *, uint64_t extent, struct error *err);
 void content_close(struct content *); /* NULL is allowed */
 
 #define CONTENT_BLOCK_BYTES (64 * 1024)
 #define CONTENT_WOULD_BLOCK (-2)
 
 /*
- * Reads verified bytes from offset towards end. Whole blocks go into memory (room
- * bytes, at least CONTENT_BLOCK_BYTES); *at is set to the byte at offset. Returns how
- * many bytes from there are good, at least 1 and at most end - offset; 0 only when
- * offset >= end. -1 and *err: ERR_DAMAGED (logged, counted and remembered by the
- * store), ERR_IO. With nowait, CONTENT_WOULD_BLOCK when the bytes are not in the page
- * cache: repeat it on a worker without nowait.
+ * Reads verified bytes from offset towards end. Whole blocks go into memory
+ * (room bytes, at least CONTENT_BLOCK_BYTES); *at is set to the byte at offset.
+ * Returns how many bytes from there are good, at least 1 and at most end -
+ * offset; 0 only when offset >= end. -1 and *err: ERR_DAMAGED (logged, counted
+ * and remembered by the store), ERR_IO. With nowait, CONTENT_WOULD_BLOCK when
+ * the bytes are not in the page cache: repeat it on a worker without nowait.
  */
 long content_read(struct content *, uint64_t offset, uint64_t end, void *memory,
     size_t room, int nowait, const char **at, struct error *err);

@@ -16,6 +16,7 @@ lmdb_error(struct error *err, int rc, const char *what)
 		break;
 	case MDB_PAGE_NOTFOUND:
 	case MDB_CORRUPTED:
+	case MDB_NOTFOUND:
 		kind = ERR_DAMAGED;
 		break;
 	case MDB_VERSION_MISMATCH:
@@ -23,7 +24,13 @@ lmdb_error(struct error *err, int rc, const char *what)
 	case MDB_INCOMPATIBLE:
 		kind = ERR_FORMAT;
 		break;
+	case MDB_PANIC:
+		return error_set(err, ERR_IO,
+		    "%s: the index failed earlier and takes no more changes;"
+		    " restart holdfast",
+		    what);
 	case MDB_READERS_FULL:
+	case MDB_TXN_FULL:
 		kind = ERR_BUSY;
 		break;
 	default:

@@ -15,13 +15,13 @@ struct error;
  */
 struct remote {
 	void *context;
-	/* Reads bytes [offset, offset + len) of the extent's copy; blocks. The store
-	 * verifies them against its own record. 0, or -1 and *err; ERR_NOT_FOUND when
-	 * there is no copy. */
-	int (*read)(void *context, uint64_t extent, uint64_t offset, void *bytes,
-	    size_t len, struct error *err);
-	/* Tells that an extent's local copy is damaged, so that its copy is kept and
-	 * the local one remade. Brief, does not block. */
+	/* Reads bytes [offset, offset + len) of the extent's copy; blocks. The
+	 * store verifies them against its own record. 0, or -1 and *err;
+	 * ERR_NOT_FOUND when there is no copy. */
+	int (*read)(void *context, uint64_t extent, uint64_t offset,
+	    void *bytes, size_t len, struct error *err);
+	/* Tells that an extent's local copy is damaged, so that its copy is
+	 * kept and the local one remade. Brief, does not block. */
 	void (*damaged)(void *context, uint64_t extent);
 };
 

@@ -1,0 +1,251 @@
+#include "store/index.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/encode.h"
+#include "base/error.h"
+#include "store/lmdb_error.h"
+
+#define MAP_BYTES_DEFAULT (256ULL << 30)
+#define READERS_KEPT 64
+
+static const char *const db_names[INDEX_DBS] = {
+	[DB_BUCKETS] = "buckets",
+	[DB_OBJECTS] = "objects",
+	[DB_VERSIONS] = "versions",
+	[DB_UPLOADS] = "uploads",
+	[DB_PARTS] = "parts",
+	[DB_EXTENTS] = "extents",
+	[DB_REAP] = "reap",
+	[DB_JOURNAL] = "journal",
+	[DB_KEYS] = "keys",
+	[DB_SETTINGS] = "settings",
+};
+
+struct index {
+	MDB_env *env;
+	MDB_dbi dbi[INDEX_DBS];
+	pthread_mutex_t lock; /* of the fields below */
+	MDB_txn *idle[READERS_KEPT];
+	size_t n_idle;
+};
+
+int
+index_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
+    struct slice *value, struct error *err)
+{
+	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
+	int rc;
+
+	rc = mdb_get(txn, dbi, &k, &v);
+	if (rc == MDB_NOTFOUND)
+		return 1;
+	if (rc != 0)
+		return lmdb_error(err, rc, "reading the index");
+	*value = (struct slice){ v.mv_data, v.mv_size };
+	return 0;
+}
+
+int
+index_get_u64(MDB_txn *txn, MDB_dbi dbi, uint64_t key, struct slice *value,
+    struct error *err)
+{
+	uint8_t k[8];
+
+	be64_put(k, key);
+	return index_get(txn, dbi, k, sizeof(k), value, err);
+}
+
+void
+counters_encode(struct buffer *b, const struct index_counters *c)
+{
+	buffer_add_u8(b, 1);
+	buffer_add_be64(b, c->next_version);
+	buffer_add_be64(b, c->next_node);
+	buffer_add_be64(b, c->next_extent);
+	buffer_add_be64(b, c->settled_extent);
+	buffer_add_be64(b, c->journal);
+}
+
+int
+counters_decode(struct slice bytes, struct index_counters *c, struct error *err)
+{
+	struct reader r = reader_of(bytes.at, bytes.len);
+
+	if (reader_u8(&r) != 1)
+		r.failed = 1;
+	c->next_version = reader_be64(&r);
+	c->next_node = reader_be64(&r);
+	c->next_extent = reader_be64(&r);
+	c->settled_extent = reader_be64(&r);
+	c->journal = reader_be64(&r);
+	if (r.failed)
+		return error_set(
+		    err, ERR_DAMAGED, "the index's counters cannot be read");
+	return 0;
+}
+
+/* Checks the format of an index that exists, or notes it in a new one. */
+static int
+check_format(
+    struct index *index, MDB_txn *txn, int read_only, struct error *err)
+{
+	MDB_val k = { sizeof(SETTING_FORMAT) - 1,
+		(void *)(uintptr_t)SETTING_FORMAT };
+	uint8_t format = INDEX_FORMAT;
+	MDB_val v = { 1, &format };
+	int rc;
+
+	rc = mdb_get(txn, index->dbi[DB_SETTINGS], &k, &v);
+	if (rc == 0) {
+		format = v.mv_size == 1 ? *(uint8_t *)v.mv_data : 0;
+		if (format > INDEX_FORMAT)
+			return error_set(err, ERR_FORMAT,
+			    "the index was written by a newer holdfast (format"
+			    " %u, this program knows %u): upgrade holdfast",
+			    format, INDEX_FORMAT);
+		if (format == 0)
+			return error_set(err, ERR_DAMAGED,
+			    "the index's format cannot be read");
+		return 0;
+	}
+	if (rc != MDB_NOTFOUND)
+		return lmdb_error(err, rc, "reading the index's format");
+	if (read_only)
+		return error_set(err, ERR_DAMAGED, "the index has no format");
+	if ((rc = mdb_put(txn, index->dbi[DB_SETTINGS], &k, &v, 0)) != 0)
+		return lmdb_error(err, rc, "making the index");
+	return 0;
+}
+
+struct index *
+index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
+    struct error *err)
+{
+	struct index *index;
+	MDB_txn *txn = NULL;
+	int i, rc;
+
+	if ((index = calloc(1, sizeof(*index))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	pthread_mutex_init(&index->lock, NULL);
+	if (!read_only && mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		error_sys(err, errno, "making %s", dir);
+		goto fail;
+	}
+	if ((rc = mdb_env_create(&index->env)) != 0 ||
+	    (rc = mdb_env_set_mapsize(index->env,
+		 (size_t)(map_bytes ? map_bytes : MAP_BYTES_DEFAULT))) != 0 ||
+	    (rc = mdb_env_set_maxdbs(index->env, INDEX_DBS + 6)) != 0 ||
+	    (rc = mdb_env_set_maxreaders(index->env, readers)) != 0 ||
+	    (rc = mdb_env_open(index->env, dir,
+		 MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT |
+		     (read_only ? MDB_RDONLY : 0),
+		 0600)) != 0) {
+		lmdb_error(err, rc, "opening the index");
+		goto fail;
+	}
+	mdb_reader_check(index->env, &i);
+	if ((rc = mdb_txn_begin(
+		 index->env, NULL, read_only ? MDB_RDONLY : 0, &txn)) != 0) {
+		lmdb_error(err, rc, "opening the index");
+		goto fail;
+	}
+	for (i = 0; i < INDEX_DBS; i++)
+		if ((rc = mdb_dbi_open(txn, db_names[i],
+			 read_only ? 0 : MDB_CREATE, &index->dbi[i])) != 0) {
+			lmdb_error(err, rc, "opening the index");
+			goto fail;
+		}
+	if (check_format(index, txn, read_only, err) != 0)
+		goto fail;
+	rc = mdb_txn_commit(txn);
+	txn = NULL;
+	if (rc != 0) {
+		lmdb_error(err, rc, "making the index");
+		goto fail;
+	}
+	return index;
+
+fail:
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	index_close(index);
+	return NULL;
+}
+
+void
+index_close(struct index *index)
+{
+	if (index == NULL)
+		return;
+	while (index->n_idle > 0)
+		mdb_txn_abort(index->idle[--index->n_idle]);
+	if (index->env != NULL)
+		mdb_env_close(index->env);
+	pthread_mutex_destroy(&index->lock);
+	free(index);
+}
+
+MDB_env *
+index_env(struct index *index)
+{
+	return index->env;
+}
+
+MDB_dbi
+index_dbi(const struct index *index, enum index_db db)
+{
+	return index->dbi[db];
+}
+
+const char *
+index_db_name(enum index_db db)
+{
+	return db_names[db];
+}
+
+MDB_txn *
+index_read(struct index *index, struct error *err)
+{
+	MDB_txn *txn = NULL;
+	int rc;
+
+	pthread_mutex_lock(&index->lock);
+	if (index->n_idle > 0)
+		txn = index->idle[--index->n_idle];
+	pthread_mutex_unlock(&index->lock);
+
+	if (txn != NULL)
+		rc = mdb_txn_renew(txn);
+	else
+		rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &txn);
+	if (rc == 0)
+		return txn;
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	lmdb_error(err, rc, "reading the index");
+	return NULL;
+}
+
+void
+index_read_end(struct index *index, MDB_txn *txn)
+{
+	if (txn == NULL)
+		return;
+	mdb_txn_reset(txn);
+	pthread_mutex_lock(&index->lock);
+	if (index->n_idle < READERS_KEPT) {
+		index->idle[index->n_idle++] = txn;
+		txn = NULL;
+	}
+	pthread_mutex_unlock(&index->lock);
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+}

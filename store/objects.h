@@ -1,0 +1,31 @@
+#ifndef STORE_OBJECTS_H
+#define STORE_OBJECTS_H
+
+#include "store/store.h"
+#include "store/txn.h"
+
+/* What puts, copies, completes and deletes share. On the committer's thread. */
+
+/* Makes rec (its extent's reference being ours) the key's newest version: what
+ * was current is kept or let go as the bucket's versioning says. Sets version,
+ * null_version and mtime of rec; counts usage and quota (ERR_QUOTA); journals.
+ */
+int objects_place(struct store_txn *, const struct change *,
+    struct txn_bucket *, struct slice key, struct object_record *rec,
+    struct error *err);
+
+/* The key's current object: 0, 1 when there is none, -1. The record is copied
+ * into *memory, so that it outlives later writes. */
+int objects_current(struct store_txn *, uint64_t bucket, struct slice key,
+    struct object_record *rec, struct buffer *memory, struct error *err);
+/* Any version: 0 for the current one (1 when there is none), VERSION_NULL, or a
+ * number. *is_current tells where it stands. */
+int objects_find(MDB_txn *, const struct index *, uint64_t bucket,
+    struct slice key, uint64_t version, struct slice *bytes, int *is_current,
+    struct error *err);
+
+/* Runs a check, if there is one, against the current object. */
+int objects_check(struct store_txn *, uint64_t bucket, struct slice key,
+    object_check *check, void *arg, struct error *err);
+
+#endif

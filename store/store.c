@@ -1,0 +1,283 @@
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/log.h"
+#include "store/internal.h"
+#include "store/lmdb_error.h"
+#include "store/reap.h"
+#include "store/tend.h"
+
+#define READERS_DEFAULT 64
+#define READERS_OWN 16 /* reaper, scrubber, copies, workers between */
+#define IO_THREADS_DEFAULT 16
+#define UPLOAD_AGE_DEFAULT_MS (24ULL * 3600 * 1000)
+
+static void
+take_options(struct store *store, const struct store_options *options)
+{
+	struct store_options *o = &store->options;
+
+	*o = *options;
+	if (o->readers == 0)
+		o->readers = READERS_DEFAULT;
+	if (o->io_threads == 0)
+		o->io_threads = IO_THREADS_DEFAULT;
+	if (o->upload_max_age_ms == 0)
+		o->upload_max_age_ms = UPLOAD_AGE_DEFAULT_MS;
+	store->inline_max_bytes = o->inline_max_bytes
+	    ? o->inline_max_bytes
+	    : INLINE_MAX_BYTES_DEFAULT;
+	if (store->inline_max_bytes > SPACE_SMALL_BYTES)
+		store->inline_max_bytes = SPACE_SMALL_BYTES;
+}
+
+static int
+open_directory(struct store *store, struct error *err)
+{
+	const char *dir = store->options.dir;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST)
+		return error_sys(
+		    err, errno, "making the data directory %s", dir);
+	store->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->dirfd < 0)
+		return error_sys(
+		    err, errno, "opening the data directory %s", dir);
+	return 0;
+}
+
+/* What the index knows of itself; a new one gets an identity. */
+static int
+load_index(
+    struct store *store, struct index_counters *counters, struct error *err)
+{
+	struct slice value;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	MDB_txn *txn;
+	uint64_t last = 0;
+	int rc, failed = -1;
+
+	*counters = (struct index_counters){ 1, 1, 1, 1, 0 };
+	if ((txn = index_read(store->index, err)) == NULL)
+		return -1;
+	rc = index_get(txn, index_dbi(store->index, DB_SETTINGS),
+	    SETTING_COUNTERS, sizeof(SETTING_COUNTERS) - 1, &value, err);
+	if (rc < 0 || (rc == 0 && counters_decode(value, counters, err) != 0))
+		goto out;
+	rc = index_get(txn, index_dbi(store->index, DB_SETTINGS),
+	    SETTING_JOURNAL, sizeof(SETTING_JOURNAL) - 1, &value, err);
+	if (rc < 0)
+		goto out;
+	store->journal_on = rc == 0 && slice_is(value, "on");
+	rc = index_get(txn, index_dbi(store->index, DB_SETTINGS),
+	    SETTING_STORE_ID, sizeof(SETTING_STORE_ID) - 1, &value, err);
+	if (rc < 0)
+		goto out;
+	if (rc == 0 && value.len == sizeof(store->id))
+		memcpy(store->id, value.at, sizeof(store->id));
+
+	rc = mdb_cursor_open(txn, index_dbi(store->index, DB_EXTENTS), &cursor);
+	if (rc == 0) {
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+		if (rc == 0 && k.mv_size == 8)
+			last = be64_get(k.mv_data);
+		mdb_cursor_close(cursor);
+	}
+	if (rc != 0 && rc != MDB_NOTFOUND) {
+		lmdb_error(err, rc, "reading extents");
+		goto out;
+	}
+	if (counters->next_extent <= last)
+		counters->next_extent = last + 1;
+	failed = 0;
+out:
+	index_read_end(store->index, txn);
+	return failed;
+}
+
+struct sweep {
+	struct store *store;
+	MDB_txn *txn;
+	uint64_t highest;
+	size_t removed;
+	struct error *err;
+	int failed;
+};
+
+static int
+sweep_file(uint64_t id, void *arg)
+{
+	struct sweep *s = arg;
+	struct slice value;
+	int rc;
+
+	if (id > s->highest)
+		s->highest = id;
+	rc = index_get_u64(
+	    s->txn, index_dbi(s->store->index, DB_EXTENTS), id, &value, s->err);
+	if (rc == 1) {
+		rc = extent_unlink(s->store->extents, id, s->err);
+		s->removed++;
+	}
+	s->failed = rc < 0;
+	return s->failed;
+}
+
+/* Removes what a crash left: files above the settled extent that no record
+ * names. */
+static int
+sweep_extents(
+    struct store *store, struct index_counters *counters, struct error *err)
+{
+	struct sweep s = { .store = store, .err = err };
+	int rc;
+
+	if ((s.txn = index_read(store->index, err)) == NULL)
+		return -1;
+	rc = extent_files(
+	    store->extents, counters->settled_extent, sweep_file, &s, err);
+	index_read_end(store->index, s.txn);
+	if (rc != 0 || s.failed)
+		return -1;
+	if (counters->next_extent <= s.highest)
+		counters->next_extent = s.highest + 1;
+	if (s.removed > 0)
+		log_line(LOG_INFO, "store.sweep",
+		    "removed %zu files of writes that were cut off", s.removed);
+	return 0;
+}
+
+static int
+make_identity(struct store *store, struct error *err)
+{
+	static const uint8_t none[sizeof(store->id)];
+	struct set_setting set = { .name = SETTING_STORE_ID };
+
+	if (memcmp(store->id, none, sizeof(none)) != 0)
+		return 0;
+	bytes_random(store->id, sizeof(store->id));
+	set.value =
+	    (struct slice){ (const char *)store->id, sizeof(store->id) };
+	if (store_set_setting(store, &set) == 0)
+		return 0;
+	*err = set.change.err;
+	return -1;
+}
+
+struct store *
+store_open(const struct store_options *options, struct error *err)
+{
+	struct index_counters counters;
+	struct store *store;
+	char path[4096];
+	int n;
+
+	if ((store = calloc(1, sizeof(*store))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	store->dirfd = -1;
+	take_options(store, options);
+	n = snprintf(path, sizeof(path), "%s/index", options->dir);
+	if (n < 0 || (size_t)n >= sizeof(path)) {
+		error_set(err, ERR_INVALID,
+		    "the data directory's name is too"
+		    " long");
+		goto fail;
+	}
+	if (open_directory(store, err) != 0)
+		goto fail;
+	store->space = space_open(store->dirfd, options->reserve_bytes, err);
+	if (store->space == NULL)
+		goto fail;
+	store->extents = extent_dir_open(store->dirfd, err);
+	if (store->extents == NULL)
+		goto fail;
+	store->index = index_open(path, options->map_bytes,
+	    (unsigned)(store->options.readers + store->options.io_threads +
+		READERS_OWN),
+	    0, err);
+	if (store->index == NULL)
+		goto fail;
+	if (load_index(store, &counters, err) != 0 ||
+	    sweep_extents(store, &counters, err) != 0)
+		goto fail;
+	ids_init(&store->ids, counters.next_extent);
+	atomic_store(&store->visible, counters.journal);
+
+	store->workers = workers_start("io", store->options.io_threads, err);
+	if (store->workers == NULL)
+		goto fail;
+	if ((store->committer = committer_start(store, &counters, err)) == NULL)
+		goto fail;
+	if (make_identity(store, err) != 0)
+		goto fail;
+	if ((store->reaper = reaper_start(store, err)) == NULL ||
+	    (store->tender = tender_start(store, err)) == NULL)
+		goto fail;
+	return store;
+
+fail:
+	store_close(store);
+	return NULL;
+}
+
+void
+store_close(struct store *store)
+{
+	if (store == NULL)
+		return;
+	tender_stop(store->tender);
+	reaper_stop(store->reaper);
+	workers_stop(store->workers);
+	store->reaper = NULL;
+	committer_stop(store->committer);
+	index_close(store->index);
+	if (store->workers != NULL)
+		ids_free(&store->ids);
+	extent_dir_close(store->extents);
+	space_close(store->space);
+	if (store->dirfd >= 0)
+		close(store->dirfd);
+	free(store);
+}
+
+struct workers *
+store_workers(struct store *store)
+{
+	return store->workers;
+}
+
+const uint8_t *
+store_id(struct store *store)
+{
+	return store->id;
+}
+
+uint64_t
+store_visible(struct store *store)
+{
+	return atomic_load(&store->visible);
+}
+
+uint64_t
+store_inline_max(struct store *store)
+{
+	return store->inline_max_bytes;
+}
+
+void
+store_set_remote(struct store *store, const struct remote *remote)
+{
+	store->remote = remote;
+}
