@@ -70,7 +70,7 @@ store_figures(struct store *store, struct store_figures *f)
 	f->journal_last = store_visible(store);
 	space_figures(store->space, &f->disk_bytes, &f->disk_free_bytes,
 	    &f->reserve_bytes, &band);
-	f->band = band;
+	f->band = (int)band;
 	if (mdb_env_info(index_env(store->index), &info) != 0 ||
 	    mdb_env_stat(index_env(store->index), &stat) != 0 ||
 	    (txn = index_read(store->index, NULL)) == NULL)

@@ -98,6 +98,7 @@ tend_uploads(struct store *store, struct error *err)
 	struct names_copy copy = { BUFFER_INIT };
 	struct stale *s;
 	const char *name;
+	size_t at = 0;
 	long n, done = 0;
 
 	if ((s = malloc(sizeof(*s))) == NULL)
@@ -108,9 +109,8 @@ tend_uploads(struct store *store, struct error *err)
 		done = -1;
 	else if (copy.names.failed)
 		done = error_nomem(err);
-	for (name = copy.names.at;
-	     done >= 0 && name < copy.names.at + copy.names.len;
-	     name += strlen(name) + 1) {
+	for (; done >= 0 && at < copy.names.len; at += strlen(name) + 1) {
+		name = copy.names.at + at;
 		n = tend_bucket(store, slice_text(name), s, err);
 		if (n < 0 && err->kind != ERR_NO_BUCKET)
 			done = -1;
