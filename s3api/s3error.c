@@ -7,9 +7,11 @@
 #include "s3api/xml.h"
 
 /*
- * Code and status are AWS's, but for the two that AWS cannot have: a full disk
- * and a bucket's own quota. Why those are what they are is measured in
- * docs/full-disk.md.
+ * Code and status are AWS's. A full disk and a bucket's own quota, which AWS
+ * does not have, are AccessDenied with 403, since that makes most clients stop
+ * at once and show the sentence: docs/full-disk.md has the measurements. Kopia
+ * knows an unknown access key by AWS's own sentence, and only then does not try
+ * ten times.
  */
 static const struct {
 	const char *name;
@@ -55,7 +57,7 @@ static const struct {
 	[S3_INTERNAL_ERROR] = { "InternalError", 500,
 	    "The server met an error of its own; its log says more." },
 	[S3_INVALID_ACCESS_KEY_ID] = { "InvalidAccessKeyId", 403,
-	    "The access key is not known here." },
+	    "The Access Key Id you provided does not exist in our records." },
 	[S3_INVALID_ARGUMENT] = { "InvalidArgument", 400,
 	    "An argument of the request is not valid." },
 	[S3_INVALID_BUCKET_NAME] = { "InvalidBucketName", 400,
@@ -137,7 +139,7 @@ static const struct {
 	    404, "The bucket has no ownership controls." },
 	[S3_PRECONDITION_FAILED] = { "PreconditionFailed", 412,
 	    "A precondition of the request does not hold." },
-	[S3_QUOTA_EXCEEDED] = { "QuotaExceeded", 403,
+	[S3_QUOTA_EXCEEDED] = { "AccessDenied", 403,
 	    "The bucket's quota is used up: delete objects or raise the "
 	    "quota." },
 	[S3_REPLICATION_CONFIGURATION_NOT_FOUND] = { "ReplicationConfigurationN"
@@ -161,7 +163,7 @@ static const struct {
 	    "request." },
 	[S3_SLOW_DOWN] = { "SlowDown", 503,
 	    "Too much is in progress: come again, and less at once." },
-	[S3_STORAGE_FULL] = { "StorageFull", 507,
+	[S3_STORAGE_FULL] = { "AccessDenied", 403,
 	    "The server's disk is full: delete objects or give it more "
 	    "space." },
 	[S3_TOO_MANY_PARTS] = { "InvalidArgument", 400,
