@@ -199,11 +199,13 @@ put_all(
 		while (n_parts > 0) {
 			step = part->iov_len < (size_t)n ? part->iov_len
 							 : (size_t)n;
-			part->iov_base = (char *)part->iov_base + step;
 			part->iov_len -= step;
 			n -= (ssize_t)step;
-			if (part->iov_len > 0)
+			if (part->iov_len > 0) {
+				part->iov_base =
+				    (char *)part->iov_base + step;
 				break;
+			}
 			part++;
 			n_parts--;
 		}
