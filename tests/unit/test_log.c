@@ -311,7 +311,7 @@ a_terminal_gets_text_for_people(void **state)
 		LOG_N("free", 12),
 	};
 	char bytes[512];
-	int master, slave;
+	int master, slave = -1;
 	ssize_t n;
 
 	(void)state;
