@@ -108,8 +108,10 @@ first_tree(struct listing *l)
 	if (best == NULL)
 		return NULL;
 	name = tree_name(best);
-	if (name.len < l->query->prefix.len ||
-	    memcmp(name.at, l->query->prefix.at, l->query->prefix.len) != 0)
+	if (name.len < l->query->prefix.len)
+		return NULL;
+	name.len = l->query->prefix.len;
+	if (!slice_equal(name, l->query->prefix))
 		return NULL;
 	return best;
 }
