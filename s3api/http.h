@@ -64,7 +64,8 @@ const char *http_status_phrase(int status);
  */
 struct http_chunked {
 	int state;
-	uint64_t left; /* of the current chunk */
+	uint64_t left; /* of the current chunk's bytes; 0 outside of them */
+	uint64_t size; /* of the current chunk, as far as it has been read */
 	uint32_t line_bytes;
 };
 
