@@ -119,7 +119,8 @@ find_end(const char *bytes, size_t len, struct http_refusal *refusal)
 	while ((newline = memchr(line, '\n', (size_t)(end - line))) != NULL) {
 		if (newline == line || newline[-1] != '\r')
 			return refuse(refusal, 400,
-			    "A line of the request's head does not end in CR LF.");
+			    "A line of the request's head does not end in CR "
+			    "LF.");
 		if (newline - 1 == line)
 			return newline + 1 - bytes;
 		line = newline + 1;
@@ -132,21 +133,24 @@ find_end(const char *bytes, size_t len, struct http_refusal *refusal)
 }
 
 static int
-parse_absolute(struct http_head *head, struct slice *rest,
-    struct http_refusal *refusal)
+parse_absolute(
+    struct http_head *head, struct slice *rest, struct http_refusal *refusal)
 {
 	struct slice target = head->target;
 	size_t skip, host_len;
 
 	if (target.len > 7 &&
-	    same_nocase((struct slice){ target.at, 7 }, SLICE_LITERAL("http://")))
+	    same_nocase(
+		(struct slice){ target.at, 7 }, SLICE_LITERAL("http://")))
 		skip = 7;
 	else if (target.len > 8 &&
-	    same_nocase((struct slice){ target.at, 8 }, SLICE_LITERAL("https://")))
+	    same_nocase(
+		(struct slice){ target.at, 8 }, SLICE_LITERAL("https://")))
 		skip = 8;
 	else
 		return refuse(refusal, 400,
-		    "The request target is neither a path, nor an http URL, nor '*'.");
+		    "The request target is neither a path, nor an http URL, "
+		    "nor '*'.");
 
 	host_len = run_of(target.at + skip, target.len - skip, HOST);
 	rest->at = target.at + skip + host_len;
@@ -202,7 +206,8 @@ parse_request_line(const char *line, size_t len, struct http_head *head,
 	n = run_of(line, len, TOKEN);
 	if (n == 0 || n == len || line[n] != ' ')
 		return refuse(refusal, 400,
-		    "The request line does not begin with a method and one blank.");
+		    "The request line does not begin with a method and one "
+		    "blank.");
 	if (n > METHOD_MAX_BYTES)
 		return refuse(refusal, 501, "The method is not known.");
 	head->method = (struct slice){ line, n };
@@ -212,13 +217,14 @@ parse_request_line(const char *line, size_t len, struct http_head *head,
 	n = run_of(line, len, TARGET);
 	if (n == 0 || n == len || line[n] != ' ')
 		return refuse(refusal, 400,
-		    "The request line has no valid target followed by one blank.");
+		    "The request line has no valid target followed by one "
+		    "blank.");
 	head->target = (struct slice){ line, n };
 	version = (struct slice){ line + n + 1, len - n - 1 };
 
 	if (version.len != 8 || !slice_starts(version, "HTTP/") ||
-	    version.at[5] < '0' || version.at[5] > '9' || version.at[6] != '.' ||
-	    version.at[7] < '0' || version.at[7] > '9')
+	    version.at[5] < '0' || version.at[5] > '9' ||
+	    version.at[6] != '.' || version.at[7] < '0' || version.at[7] > '9')
 		return refuse(refusal, 400,
 		    "The request line does not end in an HTTP version.");
 	if (version.at[5] != '1' || version.at[7] > '1')
@@ -233,7 +239,8 @@ take_host(struct http_head *head, struct slice value, struct framing *framing,
     struct http_refusal *refusal)
 {
 	if (framing->hosts++ > 0)
-		return refuse(refusal, 400, "There is more than one Host header.");
+		return refuse(
+		    refusal, 400, "There is more than one Host header.");
 	if (run_of(value.at, value.len, HOST) != value.len)
 		return refuse(refusal, 400, "The Host header is not a host.");
 	if (head->host.at != NULL && !same_nocase(head->host, value))
@@ -244,14 +251,14 @@ take_host(struct http_head *head, struct slice value, struct framing *framing,
 }
 
 static int
-take_length(struct http_head *head, struct slice value,
-    struct framing *framing, struct http_refusal *refusal)
+take_length(struct http_head *head, struct slice value, struct framing *framing,
+    struct http_refusal *refusal)
 {
 	if (framing->lengths++ > 0)
 		return refuse(refusal, 400,
 		    "There is more than one Content-Length header.");
-	if (parse_u64(value.at, value.len, 0, INT64_MAX,
-	    &head->content_length) != 0)
+	if (parse_u64(
+		value.at, value.len, 0, INT64_MAX, &head->content_length) != 0)
 		return refuse(refusal, 400,
 		    "The Content-Length header is not one decimal number.");
 	head->has_length = 1;
@@ -259,15 +266,15 @@ take_length(struct http_head *head, struct slice value,
 }
 
 static int
-take_coding(struct http_head *head, struct slice value,
-    struct framing *framing, struct http_refusal *refusal)
+take_coding(struct http_head *head, struct slice value, struct framing *framing,
+    struct http_refusal *refusal)
 {
 	if (framing->codings++ > 0)
 		return refuse(refusal, 400,
 		    "There is more than one Transfer-Encoding header.");
 	if (head->version_minor == 0)
-		return refuse(refusal, 400,
-		    "HTTP/1.0 has no Transfer-Encoding.");
+		return refuse(
+		    refusal, 400, "HTTP/1.0 has no Transfer-Encoding.");
 	if (!slice_is_nocase(value, "chunked"))
 		return refuse(refusal, 501,
 		    "The only transfer coding understood is 'chunked' alone.");
@@ -276,8 +283,8 @@ take_coding(struct http_head *head, struct slice value,
 }
 
 static int
-take_expect(struct http_head *head, struct slice value,
-    struct framing *framing, struct http_refusal *refusal)
+take_expect(struct http_head *head, struct slice value, struct framing *framing,
+    struct http_refusal *refusal)
 {
 	(void)framing;
 	if (!slice_is_nocase(value, "100-continue"))
@@ -334,7 +341,8 @@ parse_header(char *line, size_t len, struct http_head *head,
 	size_t i, n;
 
 	if (line[0] == ' ' || line[0] == '\t')
-		return refuse(refusal, 400, "A header is folded over two lines.");
+		return refuse(
+		    refusal, 400, "A header is folded over two lines.");
 	n = run_of(line, len, TOKEN);
 	if (n < len && n > 0 && (line[n] == ' ' || line[n] == '\t'))
 		return refuse(refusal, 400,
@@ -358,29 +366,29 @@ parse_header(char *line, size_t len, struct http_head *head,
 
 	for (i = 0; i < sizeof(obeyed) / sizeof(obeyed[0]); i++) {
 		if (n == obeyed[i].len && memcmp(line, obeyed[i].name, n) == 0)
-			return obeyed[i].take(head, header->value, framing,
-			    refusal);
+			return obeyed[i].take(
+			    head, header->value, framing, refusal);
 	}
 	return 0;
 }
 
 static int
-parse_lines(char *line, char *end, struct http_head *head,
-    struct http_refusal *refusal)
+parse_lines(
+    char *line, char *end, struct http_head *head, struct http_refusal *refusal)
 {
 	struct framing framing = { 0 };
 	char *newline;
 
 	/* Every line ends in CR LF: find_end() has seen to that. */
 	newline = memchr(line, '\n', (size_t)(end - line));
-	if (parse_request_line(line, (size_t)(newline - line) - 1, head,
-	    refusal) != 0)
+	if (parse_request_line(
+		line, (size_t)(newline - line) - 1, head, refusal) != 0)
 		return -1;
 	for (line = newline + 1; line[0] != '\r' || line[1] != '\n';
-	    line = newline + 1) {
+	     line = newline + 1) {
 		newline = memchr(line, '\n', (size_t)(end - line));
 		if (parse_header(line, (size_t)(newline - line) - 1, head,
-		    &framing, refusal) != 0)
+			&framing, refusal) != 0)
 			return -1;
 	}
 
@@ -389,8 +397,8 @@ parse_lines(char *line, char *end, struct http_head *head,
 	if (head->chunked && head->has_length)
 		return refuse(refusal, 400,
 		    "There are both Content-Length and Transfer-Encoding.");
-	head->keep_alive = !framing.close &&
-	    (head->version_minor > 0 || framing.keep_alive);
+	head->keep_alive =
+	    !framing.close && (head->version_minor > 0 || framing.keep_alive);
 	return 0;
 }
 

@@ -16,10 +16,10 @@
  */
 
 #define HTTP_HEAD_MAX_BYTES (16 * 1024)
-#define HTTP_HEADERS_MAX    100
+#define HTTP_HEADERS_MAX 100
 
 struct http_header {
-	struct slice name; /* lower case */
+	struct slice name;  /* lower case */
 	struct slice value; /* without surrounding blanks */
 };
 
@@ -41,15 +41,15 @@ struct http_head {
 
 /* What is wrong with a head that is refused. */
 struct http_refusal {
-	int status; /* 400, 414, 431, 501, 505 ... */
+	int status;         /* 400, 414, 431, 501, 505 ... */
 	const char *reason; /* a sentence, static */
 };
 
 /* Parses the head at the start of bytes. The head's length in bytes, 0 when it
  * is not complete yet (and below HTTP_HEAD_MAX_BYTES), -1 and *refusal when it
  * must be refused and the connection closed. */
-long http_head_parse(char *bytes, size_t len, struct http_head *,
-    struct http_refusal *);
+long http_head_parse(
+    char *bytes, size_t len, struct http_head *, struct http_refusal *);
 
 /* The value of the first header of that name (lower case), or SLICE_NULL. */
 struct slice http_header_get(const struct http_head *, const char *name);

@@ -2,7 +2,7 @@
 
 #include "s3api/http.h"
 
-#define LINE_MAX_BYTES    1024 /* a chunk's size with its extensions */
+#define LINE_MAX_BYTES 1024    /* a chunk's size with its extensions */
 #define TRAILER_MAX_BYTES 8192 /* all of them */
 
 enum {
@@ -70,8 +70,9 @@ framing_byte(struct http_chunked *d, char c)
 		return size_digit(d, c);
 	case SIZE:
 		if (c != '\r' && c != ';')
-			return ++d->line_bytes > LINE_MAX_BYTES ? -1 :
-			    size_digit(d, c);
+			return ++d->line_bytes > LINE_MAX_BYTES
+			    ? -1
+			    : size_digit(d, c);
 		d->state = c == '\r' ? SIZE_LF : EXTENSION;
 		return 0;
 	case EXTENSION:

@@ -24,6 +24,11 @@ struct tls_context; /* s3api/tls.h */
  * handler ends each request by exactly one of http_respond(), http_end() and
  * http_cut(), after which it may not touch the request.
  *
+ * Callbacks never nest: one that can be made at once comes from within the
+ * call, but when that call is made from the handler or from another callback,
+ * after it has returned. After the final call, a read or send that was pending
+ * is forgotten, and its callback does not come.
+ *
  * When the client is gone, nothing is called: the pending read or send calls
  * back with -1, later ones do so at once (through the loop, never from within
  * the call), and the final call is still due. So a handler has one way out.
@@ -32,23 +37,25 @@ struct tls_context; /* s3api/tls.h */
 typedef void http_handler(struct http_request *, void *context);
 
 struct http_limits {
-	size_t connections;           /* beyond: 503 and closed */
-	uint64_t head_timeout_ms;     /* from the first byte of a head to its last */
-	uint64_t idle_timeout_ms;     /* between requests */
-	uint64_t min_bytes_per_second;/* of a body, each way, over stall_ms */
+	size_t connections; /* beyond: 503 and closed */
+	uint64_t
+	    head_timeout_ms; /* from the first byte of a head to its last */
+	uint64_t idle_timeout_ms;      /* between requests */
+	uint64_t min_bytes_per_second; /* of a body, each way, over stall_ms */
 	uint64_t stall_ms;
 };
 
 extern const struct http_limits http_limits_default;
 
 struct http_listener {
-	const char *address; /* "127.0.0.1:9000", "[::1]:9000", or "unix:/path" */
+	const char
+	    *address; /* "127.0.0.1:9000", "[::1]:9000", or "unix:/path" */
 	struct tls_context *tls; /* NULL: plain. Not owned */
 	http_handler *handler;
 	void *context;
-	/* Writes the body of a refusal that the server makes itself (a bad head,
-	 * too many connections), so that S3's port answers in S3's form. NULL: a
-	 * line of text. Sets *content_type to a static string. */
+	/* Writes the body of a refusal that the server makes itself (a bad
+	 * head, too many connections), so that S3's port answers in S3's form.
+	 * NULL: a line of text. Sets *content_type to a static string. */
 	void (*refusal_body)(struct buffer *, int status, const char *reason,
 	    const char **content_type);
 };
@@ -60,12 +67,12 @@ struct http_counters {
 };
 
 /* NULL and *err on failure. loops 0: one a processor. */
-struct http_server *http_server_new(size_t loops, const struct http_limits *,
-    struct error *err);
+struct http_server *http_server_new(
+    size_t loops, const struct http_limits *, struct error *err);
 /* Binds and listens; the listener is copied, but for what it points to. Before
  * http_server_run(). Port 0 binds a free one. 0, or -1 and *err. */
-int http_server_listen(struct http_server *, const struct http_listener *,
-    struct error *err);
+int http_server_listen(
+    struct http_server *, const struct http_listener *, struct error *err);
 /* The port that the n-th listener got. */
 int http_server_port(struct http_server *, size_t n);
 /* Starts the loops' threads. 0, or -1 and *err. */
@@ -90,12 +97,13 @@ void http_request_post(struct http_request *, struct job *);
 
 /*
  * Reads the body, transfer coding removed, into bytes until room is full or the
- * body ends, straight from the socket where that is possible; then calls back on
- * the loop with the number of bytes and whether the body has ended, or with -1
- * when the client is gone, was too slow, or broke the framing. The first call
- * answers 100 Continue if the client waits for it. One read at a time. The
- * memory is the caller's and must stay until the callback. The callback may
- * come from within the call when everything is there already.
+ * body ends, straight from the socket where that is possible; then calls back
+ * on the loop with the number of bytes and whether the body has ended, or with
+ * -1 when the client is gone, was too slow, or broke the framing; an answer
+ * then is still sent, if the client can take it, and the connection closed. The
+ * first call answers 100 Continue if the client waits for it. One read at a
+ * time. The memory is the caller's and must stay until the callback. The
+ * callback may come from within the call when everything is there already.
  */
 typedef void http_body_done(struct http_request *, long n, int end, void *arg);
 void http_body_read(struct http_request *, void *bytes, size_t room,
@@ -108,11 +116,12 @@ void http_out_header_text(struct buffer *, const char *name, const char *value);
 void http_out_header_u64(struct buffer *, const char *name, uint64_t value);
 
 /*
- * Answers whole. The server writes the status line, Content-Length, Date, Server
- * and Connection; headers (may be NULL) has the rest and is copied, as body is.
- * To HEAD, and with 204 and 304, no body goes out. A body of the request that
- * was not read is dropped (up to 256 KiB, else the connection closes after the
- * answer). http_respond_head() is for HEAD: declares a length without a body.
+ * Answers whole. The server writes the status line, Content-Length, Date,
+ * Server and Connection; headers (may be NULL) has the rest and is copied, as
+ * body is. To HEAD, and with 204 and 304, no body goes out. A body of the
+ * request that was not read is dropped (up to 256 KiB, else the connection
+ * closes after the answer). http_respond_head() is for HEAD: declares a length
+ * without a body.
  */
 void http_respond(struct http_request *, int status,
     const struct buffer *headers, const void *body, size_t len);
@@ -120,19 +129,18 @@ void http_respond_head(struct http_request *, int status,
     const struct buffer *headers, uint64_t content_length);
 
 /*
- * Answers in pieces: begin with the exact length, send until it is reached, end.
- * With content_length HTTP_LENGTH_UNKNOWN the answer is chunked (or ended by
- * closing, to HTTP/1.0).
- * Sends do not copy: memory and descriptors stay the caller's until the
- * callback. done(req, 0) when written, -1 when the client is gone. The head goes
- * out together with the first piece, in one write.
+ * Answers in pieces: begin with the exact length, send until it is reached,
+ * end. With content_length HTTP_LENGTH_UNKNOWN the answer is chunked (or ended
+ * by closing, to HTTP/1.0). Sends do not copy: memory and descriptors stay the
+ * caller's until the callback. done(req, 0) when written, -1 when the client is
+ * gone. The head goes out together with the first piece, in one write.
  */
 #define HTTP_LENGTH_UNKNOWN UINT64_MAX
 typedef void http_sent(struct http_request *, int failed, void *arg);
 void http_begin(struct http_request *, int status, const struct buffer *headers,
     uint64_t content_length);
-void http_send(struct http_request *, const void *bytes, size_t len, http_sent *,
-    void *arg);
+void http_send(struct http_request *, const void *bytes, size_t len,
+    http_sent *, void *arg);
 /* From a file, by sendfile where the connection is plain. */
 void http_send_file(struct http_request *, int fd, uint64_t offset, size_t len,
     http_sent *, void *arg);

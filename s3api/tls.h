@@ -11,8 +11,8 @@ struct ssl_st;
  */
 
 /* PEM files. NULL and *err (which names the file and the remedy) on failure. */
-struct tls_context *tls_context_new(const char *cert_file, const char *key_file,
-    struct error *err);
+struct tls_context *tls_context_new(
+    const char *cert_file, const char *key_file, struct error *err);
 /* Reads the files again if their time or size changed (or if force). On failure
  * the old ones stay in use. 1 when reloaded, 0 when unchanged, -1 and *err. */
 int tls_context_reload(struct tls_context *, int force, struct error *err);
