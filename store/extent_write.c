@@ -202,8 +202,7 @@ put_all(
 			part->iov_len -= step;
 			n -= (ssize_t)step;
 			if (part->iov_len > 0) {
-				part->iov_base =
-				    (char *)part->iov_base + step;
+				part->iov_base = (char *)part->iov_base + step;
 				break;
 			}
 			part++;

@@ -236,6 +236,15 @@ struct set_setting {
 };
 int store_set_setting(struct store *, struct set_setting *);
 
+/* Lets go of journal entries up to `through` and of what they pinned, some at a
+ * time: again while *more is set. */
+struct trim_journal {
+	struct change change;
+	uint64_t through;
+	int more; /* out */
+};
+int store_trim_journal(struct store *, struct trim_journal *);
+
 /* ---- reads ---- */
 
 /* Each fills a record whose slices point into *memory (cleared first), which
@@ -310,6 +319,13 @@ uint64_t store_keys_generation(struct store *);
 /* 0 and the value in *value, or -1 and ERR_NOT_FOUND. */
 int store_setting(
     struct store *, const char *name, struct buffer *value, struct error *err);
+
+/* Visits journal entries behind `after` in their sequence, until visit returns
+ * nonzero. */
+typedef int journal_visit(
+    uint64_t sequence, const struct journal_record *, void *arg);
+int store_journal(struct store *, uint64_t after, journal_visit *, void *arg,
+    struct error *err);
 
 /* ---- figures ---- */
 

@@ -638,9 +638,25 @@ a_damaged_block_is_never_served(void **state)
 	free(block);
 }
 
+static int
+note_entry(uint64_t sequence, const struct journal_record *rec, void *arg)
+{
+	struct seen *s = arg;
+	size_t len = strlen(s->text);
+
+	snprintf(s->text + len, sizeof(s->text) - len, "%s%d:%s:%.*s(%d)",
+	    len ? " " : "", (int)sequence,
+	    rec->what == JOURNAL_PUT ? "put" : "delete", (int)rec->key.len,
+	    rec->key.at, (int)rec->begin);
+	return 0;
+}
+
 static void
 the_journal_pins_what_it_names(void **state)
 {
+	struct trim_journal t = { .through = 2 };
+	struct seen seen = { "" };
+	struct error err = ERROR_INIT;
 	struct fixture *f = *state;
 	struct set_setting s = { .name = SETTING_JOURNAL,
 		.value = SLICE_LITERAL("on") };
@@ -657,11 +673,21 @@ the_journal_pins_what_it_names(void **state)
 	assert_int_equal(files(f), 1);
 	store_figures(f->store, &figures);
 	assert_int_equal(figures.journal_entries, 3);
+	assert_int_equal(
+	    store_journal(f->store, 0, note_entry, &seen, &err), 0);
+	assert_string_equal(seen.text, "1:put:a(0) 2:put:a(0) 3:delete:a(0)");
 	store_close(f->store);
 	open_store(f);
 	assert_int_equal(store_visible(f->store), 3);
 	put(f, "b", 1, 1, NULL);
 	assert_int_equal(store_visible(f->store), 4);
+	assert_int_equal(store_trim_journal(f->store, &t), 0);
+	assert_false(t.more);
+	drained(f);
+	assert_int_equal(files(f), 0);
+	store_figures(f->store, &figures);
+	assert_int_equal(figures.journal_entries, 2);
+	assert_int_equal(extents(f), 2);
 }
 
 static void
