@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
+#include "store/lock.h"
 #include "store/reap.h"
+#include "store/selfcheck.h"
 #include "store/tend.h"
 
 #define READERS_DEFAULT 64
@@ -195,7 +197,12 @@ store_open(const struct store_options *options, struct error *err)
 		    " long");
 		goto fail;
 	}
-	if (open_directory(store, err) != 0)
+	if (open_directory(store, err) != 0 ||
+	    selfcheck_access(store->dirfd, options->dir, err) != 0)
+		goto fail;
+	store->lock = lock_take(store->dirfd, options->dir, err);
+	if (store->lock == NULL ||
+	    selfcheck_disk(store->dirfd, options->dir, err) != 0)
 		goto fail;
 	store->space = space_open(store->dirfd, options->reserve_bytes, err);
 	if (store->space == NULL)
@@ -247,6 +254,7 @@ store_close(struct store *store)
 		ids_free(&store->ids);
 	extent_dir_close(store->extents);
 	space_close(store->space);
+	lock_release(store->lock);
 	if (store->dirfd >= 0)
 		close(store->dirfd);
 	free(store);
