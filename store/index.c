@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/encode.h"
@@ -29,6 +31,7 @@ static const char *const db_names[INDEX_DBS] = {
 struct index {
 	MDB_env *env;
 	MDB_dbi dbi[INDEX_DBS];
+	void *map;            /* NULL: not known */
 	pthread_mutex_t lock; /* of the fields below */
 	MDB_txn *idle[READERS_KEPT];
 	size_t n_idle;
@@ -122,6 +125,28 @@ check_format(
 	return 0;
 }
 
+/* Where LMDB has mapped its file, which it does not tell. */
+static void *
+find_map(MDB_env *env)
+{
+	unsigned long from, to;
+	MDB_envinfo info;
+	char line[512];
+	void *map = NULL;
+	FILE *maps;
+
+	if (mdb_env_info(env, &info) != 0 ||
+	    (maps = fopen("/proc/self/maps", "re")) == NULL)
+		return NULL;
+	while (map == NULL && fgets(line, sizeof(line), maps) != NULL)
+		if (strstr(line, "data.mdb") != NULL &&
+		    sscanf(line, "%lx-%lx", &from, &to) == 2 &&
+		    to - from == info.me_mapsize)
+			map = (void *)(uintptr_t)from;
+	fclose(maps);
+	return map;
+}
+
 struct index *
 index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
     struct error *err)
@@ -152,6 +177,7 @@ index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
 		goto fail;
 	}
 	mdb_reader_check(index->env, &i);
+	index->map = find_map(index->env);
 	if ((rc = mdb_txn_begin(
 		 index->env, NULL, read_only ? MDB_RDONLY : 0, &txn)) != 0) {
 		lmdb_error(err, rc, "opening the index");
@@ -191,6 +217,18 @@ index_close(struct index *index)
 		mdb_env_close(index->env);
 	pthread_mutex_destroy(&index->lock);
 	free(index);
+}
+
+void
+index_relax(struct index *index)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	if (index->map != NULL && mdb_env_info(index->env, &info) == 0 &&
+	    mdb_env_stat(index->env, &stat) == 0)
+		madvise(index->map, (info.me_last_pgno + 1) * stat.ms_psize,
+		    MADV_DONTNEED);
 }
 
 MDB_env *

@@ -56,6 +56,10 @@ const char *index_db_name(enum index_db);
 MDB_txn *index_read(struct index *, struct error *err);
 void index_read_end(struct index *, MDB_txn *);
 
+/* Gives the map's pages back to the page cache, so that what was read once does
+ * not count as this process's memory. Cheap; any thread. */
+void index_relax(struct index *);
+
 /* A value by key: 0 and *value, 1 when there is none, -1 and *err. */
 int index_get(MDB_txn *, MDB_dbi, const void *key, size_t key_len,
     struct slice *value, struct error *err);

@@ -129,6 +129,7 @@ tend(struct store *store, int uploads)
 	long n;
 
 	space_tend(store->space);
+	index_relax(store->index);
 	if (!uploads)
 		return;
 	if ((n = tend_uploads(store, &err)) < 0) {

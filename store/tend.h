@@ -7,7 +7,8 @@ struct tender;
 
 /*
  * The tender: a thread that now and then makes the ballast again when there is
- * room, and aborts uploads that are older than the configured age.
+ * room, gives back the memory of index pages that were read, and aborts uploads
+ * that are older than the configured age.
  */
 struct tender *tender_start(struct store *, struct error *err);
 void tender_stop(struct tender *); /* NULL is allowed */
