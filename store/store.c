@@ -57,6 +57,37 @@ open_directory(struct store *store, struct error *err)
 	return 0;
 }
 
+static int
+sync_directory(int fd, struct error *err)
+{
+	return fsync(fd) == 0
+	    ? 0
+	    : error_sys(err, errno, "syncing the data directory");
+}
+
+/* Makes the names of the index, of extents/ and of the data directory itself
+ * durable: LMDB does not. */
+static int
+sync_names(struct store *store, const char *index_path, struct error *err)
+{
+	int index, parent, rc;
+
+	index = open(index_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (index < 0)
+		return error_sys(err, errno, "opening %s", index_path);
+	rc = sync_directory(index, err);
+	close(index);
+	if (rc != 0 || sync_directory(store->dirfd, err) != 0)
+		return -1;
+	/* Not ours perhaps, and then not ours to sync. */
+	parent = openat(store->dirfd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent >= 0) {
+		fsync(parent);
+		close(parent);
+	}
+	return 0;
+}
+
 /* What the index knows of itself; a new one gets an identity. */
 static int
 load_index(
@@ -216,7 +247,8 @@ store_open(const struct store_options *options, struct error *err)
 	    0, err);
 	if (store->index == NULL)
 		goto fail;
-	if (load_index(store, &counters, err) != 0 ||
+	if (sync_names(store, path, err) != 0 ||
+	    load_index(store, &counters, err) != 0 ||
 	    sweep_extents(store, &counters, err) != 0)
 		goto fail;
 	ids_init(&store->ids, counters.next_extent);
