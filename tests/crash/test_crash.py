@@ -29,6 +29,8 @@ import replay
 import verify
 import workload
 
+pytestmark = pytest.mark.timeout(0)  # as long as it was told to take
+
 STATES = int(os.environ.get("HOLDFAST_CRASH_STATES", "300"))
 BITE_STATES = int(os.environ.get("HOLDFAST_BITE_STATES", "120"))
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")

@@ -25,6 +25,8 @@ import harness
 import s3raw
 import crashtools
 
+pytestmark = pytest.mark.timeout(0)  # as long as it was told to take
+
 LIMIT = int(os.environ.get("HOLDFAST_FAULT_LIMIT", "200"))
 BUCKET = "faults"
 SMALL = random.Random(1).randbytes(1000)
