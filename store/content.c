@@ -168,9 +168,11 @@ content_drop(struct content_writer *w)
 
 	if (w == NULL)
 		return;
-	/* A file that cannot be removed stays in flight, so that the next start
-	 * still finds it. */
-	if (w->id != 0 && extent_unlink(w->store->extents, w->id, &err) != 0) {
+	/* A file that cannot be removed for good stays in flight, so that the
+	 * next start still finds it. */
+	if (w->id != 0 &&
+	    (extent_unlink(w->store->extents, w->id, &err) != 0 ||
+		extent_sync_removed(w->store->extents, w->id, &err) != 0)) {
 		log_line(LOG_WARN, "store.drop", "%s", err.text);
 		w->id = 0;
 	}

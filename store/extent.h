@@ -59,6 +59,10 @@ int extent_sync_directory(
 /* Removes the file; one that is not there is no error. */
 int extent_unlink(struct extent_dir *, uint64_t id, struct error *err);
 
+/* Makes removals from the directory of id durable; if that has been removed
+ * itself, its own removal. Before it, a power cut may bring the files back. */
+int extent_sync_removed(struct extent_dir *, uint64_t id, struct error *err);
+
 struct extent_reader;
 
 /* Opens and checks the footer. ERR_NOT_FOUND, ERR_DAMAGED, ERR_FORMAT, ERR_IO.

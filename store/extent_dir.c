@@ -275,6 +275,25 @@ extent_sync_directory(
 }
 
 int
+extent_sync_removed(struct extent_dir *d, uint64_t id, struct error *err)
+{
+	char name[EXTENT_PATH_BYTES];
+	int fd, rc;
+
+	snprintf(name, sizeof(name), "%" PRIu64, id / EXTENTS_PER_DIRECTORY);
+	fd = openat(d->extents_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1 && errno != ENOENT)
+		return error_sys(
+		    err, errno, "cannot open the directory extents/%s", name);
+	rc = fsync(fd == -1 ? d->extents_fd : fd);
+	if (rc != 0)
+		error_sys(err, errno, "cannot sync extents/%s", name);
+	if (fd != -1)
+		close(fd);
+	return rc;
+}
+
+int
 extent_unlink(struct extent_dir *d, uint64_t id, struct error *err)
 {
 	char path[EXTENT_PATH_BYTES];

@@ -1,12 +1,15 @@
 #include "store/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/encode.h"
 #include "base/error.h"
@@ -147,9 +150,10 @@ find_map(MDB_env *env)
 	return map;
 }
 
-struct index *
-index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
-    struct error *err)
+/* Opens the environment in a directory that is there. */
+static struct index *
+open_environment(const char *dir, uint64_t map_bytes, unsigned readers,
+    int read_only, struct error *err)
 {
 	struct index *index;
 	MDB_txn *txn = NULL;
@@ -160,10 +164,6 @@ index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
 		return NULL;
 	}
 	pthread_mutex_init(&index->lock, NULL);
-	if (!read_only && mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		error_sys(err, errno, "making %s", dir);
-		goto fail;
-	}
 	if ((rc = mdb_env_create(&index->env)) != 0 ||
 	    (rc = mdb_env_set_mapsize(index->env,
 		 (size_t)(map_bytes ? map_bytes : MAP_BYTES_DEFAULT))) != 0 ||
@@ -204,6 +204,71 @@ fail:
 		mdb_txn_abort(txn);
 	index_close(index);
 	return NULL;
+}
+
+static int
+sync_directory(const char *dir, struct error *err)
+{
+	int fd, rc;
+
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return error_sys(err, errno, "opening %s", dir);
+	rc = fsync(fd);
+	if (rc != 0)
+		error_sys(err, errno, "syncing %s", dir);
+	close(fd);
+	return rc;
+}
+
+/* Makes an index in dir if there is none. LMDB does not sync the first pages of
+ * a new file before it is named, and does not open what a power cut leaves of
+ * them; so they are written beside, and get their name when they are whole. */
+static int
+make(const char *dir, uint64_t map_bytes, unsigned readers, struct error *err)
+{
+	static const char *const files[] = { "data.mdb", "lock.mdb" };
+	char beside[PATH_MAX], name[PATH_MAX + 16];
+	struct index *index;
+	size_t i;
+	int n;
+
+	n = snprintf(beside, sizeof(beside), "%s.new", dir);
+	if (n < 0 || (size_t)n >= sizeof(beside))
+		return error_set(
+		    err, ERR_INVALID, "%s is too long a name", dir);
+	snprintf(name, sizeof(name), "%s/data.mdb", dir);
+	if (access(name, F_OK) == 0)
+		return 0;
+
+	/* What an earlier attempt left, and a place without an index. */
+	for (i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(name, sizeof(name), "%s/%s", beside, files[i]);
+		(void)unlink(name);
+	}
+	snprintf(name, sizeof(name), "%s/lock.mdb", dir);
+	(void)unlink(name);
+
+	if (mkdir(beside, 0700) != 0 && errno != EEXIST)
+		return error_sys(err, errno, "making %s", beside);
+	index = open_environment(beside, map_bytes, readers, 0, err);
+	if (index == NULL)
+		return -1;
+	index_close(index);
+	if (sync_directory(beside, err) != 0)
+		return -1;
+	if (rename(beside, dir) != 0)
+		return error_sys(err, errno, "renaming %s to %s", beside, dir);
+	return 0;
+}
+
+struct index *
+index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
+    struct error *err)
+{
+	if (!read_only && make(dir, map_bytes, readers, err) != 0)
+		return NULL;
+	return open_environment(dir, map_bytes, readers, read_only, err);
 }
 
 void

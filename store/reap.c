@@ -86,6 +86,22 @@ apply_reaped(struct store_txn *txn, struct change *change)
 	return 0;
 }
 
+/* Before the queue forgets files, their names must be gone for good: start-up
+ * does not look among old ones. The ids ascend. */
+static int
+sync_removed(struct store *store, const struct reaped *r, struct error *err)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if ((i == 0 ||
+			r->ids[i] / EXTENTS_PER_DIRECTORY !=
+			    r->ids[i - 1] / EXTENTS_PER_DIRECTORY) &&
+		    extent_sync_removed(store->extents, r->ids[i], err) != 0)
+			return -1;
+	return 0;
+}
+
 /* Reads the queue from `from` on into r, leaving out what is pinned, and
  * removes the files. *more tells that the batch was full, *later that something
  * was left out. */
@@ -136,7 +152,7 @@ collect(struct store *store, uint64_t *from, struct reaped *r, int *more,
 		}
 		r->ids[r->n++] = r->ids[i];
 	}
-	return 0;
+	return sync_removed(store, r, err);
 }
 
 static int

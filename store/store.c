@@ -143,9 +143,21 @@ struct sweep {
 	MDB_txn *txn;
 	uint64_t highest;
 	size_t removed;
+	uint64_t last_removed; /* its directory is not synced yet; 0: none */
 	struct error *err;
 	int failed;
 };
+
+/* The next commit may settle the removed files' numbers, and no later start
+ * would look for them. */
+static int
+sweep_sync(struct sweep *s)
+{
+	uint64_t id = s->last_removed;
+
+	s->last_removed = 0;
+	return id == 0 ? 0 : extent_sync_removed(s->store->extents, id, s->err);
+}
 
 static int
 sweep_file(uint64_t id, void *arg)
@@ -156,11 +168,16 @@ sweep_file(uint64_t id, void *arg)
 
 	if (id > s->highest)
 		s->highest = id;
+	if (s->last_removed / EXTENTS_PER_DIRECTORY !=
+		id / EXTENTS_PER_DIRECTORY &&
+	    sweep_sync(s) != 0)
+		return s->failed = 1;
 	rc = index_get_u64(
 	    s->txn, index_dbi(s->store->index, DB_EXTENTS), id, &value, s->err);
 	if (rc == 1) {
 		rc = extent_unlink(s->store->extents, id, s->err);
 		s->removed++;
+		s->last_removed = id;
 	}
 	s->failed = rc < 0;
 	return s->failed;
@@ -180,7 +197,7 @@ sweep_extents(
 	rc = extent_files(
 	    store->extents, counters->settled_extent, sweep_file, &s, err);
 	index_read_end(store->index, s.txn);
-	if (rc != 0 || s.failed)
+	if (rc != 0 || s.failed || sweep_sync(&s) != 0)
 		return -1;
 	if (counters->next_extent <= s.highest)
 		counters->next_extent = s.highest + 1;
