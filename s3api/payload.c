@@ -201,6 +201,15 @@ payload_init(struct payload *p, const struct http_head *head,
 }
 
 void
+payload_plain(struct payload *p, uint64_t length, enum checksum_kind kind)
+{
+	memset(p, 0, sizeof(*p));
+	p->kind = PAYLOAD_UNSIGNED;
+	p->length = length;
+	p->checksum.kind = (uint8_t)kind;
+}
+
+void
 payload_want(struct payload *p, enum checksum_kind kind)
 {
 	if (p->checksum.kind == CHECKSUM_NONE)

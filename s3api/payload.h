@@ -49,6 +49,9 @@ struct payload {
  * it fails or not, payload_free() is due. */
 int payload_init(struct payload *, const struct http_head *,
     const struct sigv4 *, const struct sigv4_key *, struct s3_error *s3err);
+/* Prepares for bytes of our own, of that length, with nothing to check: a copy.
+ */
+void payload_plain(struct payload *, uint64_t length, enum checksum_kind);
 /* Before the first byte: compute that checksum if the client named none. */
 void payload_want(struct payload *, enum checksum_kind);
 /* Turns bytes[0, len) of the body into payload at the same place, *out_len of

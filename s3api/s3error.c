@@ -78,6 +78,9 @@ static const struct {
 	    "The range begins behind the object's end." },
 	[S3_INVALID_REQUEST] = { "InvalidRequest", 400,
 	    "The request is not valid." },
+	[S3_INVALID_STORAGE_CLASS] = { "InvalidStorageClass", 400,
+	    "The storage class is not one that this server has: it keeps "
+	    "everything as STANDARD." },
 	[S3_INVALID_TAG] = { "InvalidTag", 400,
 	    "A tag's key has 1 to 128 characters and its value up to 256; keys "
 	    "are unique." },
@@ -107,6 +110,8 @@ static const struct {
 	    "There is no bucket of this name." },
 	[S3_NO_SUCH_BUCKET_POLICY] = { "NoSuchBucketPolicy", 404,
 	    "The bucket has no policy." },
+	[S3_NO_SUCH_CONFIGURATION] = { "NoSuchConfiguration", 404,
+	    "The bucket has no configuration of this id." },
 	[S3_NO_SUCH_CORS_CONFIGURATION] = { "NoSuchCORSConfiguration", 404,
 	    "The bucket has no CORS configuration." },
 	[S3_NO_SUCH_KEY] = { "NoSuchKey", 404,

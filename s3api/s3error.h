@@ -38,6 +38,7 @@ enum s3_code {
 	S3_INVALID_PART_ORDER,
 	S3_INVALID_RANGE,
 	S3_INVALID_REQUEST,
+	S3_INVALID_STORAGE_CLASS,
 	S3_INVALID_TAG,
 	S3_INVALID_TOKEN,
 	S3_INVALID_URI,
@@ -51,6 +52,7 @@ enum s3_code {
 	S3_MISSING_SECURITY_HEADER,
 	S3_NO_SUCH_BUCKET,
 	S3_NO_SUCH_BUCKET_POLICY,
+	S3_NO_SUCH_CONFIGURATION,
 	S3_NO_SUCH_CORS_CONFIGURATION,
 	S3_NO_SUCH_KEY,
 	S3_NO_SUCH_LIFECYCLE_CONFIGURATION,
@@ -84,7 +86,10 @@ struct s3_error {
 	char message[512];
 };
 
-#define S3_ERROR_INIT { S3_OK, "" }
+#define S3_ERROR_INIT \
+	{ \
+		S3_OK, "" \
+	}
 
 /* AWS's spelling ("NoSuchKey") and status (404). */
 const char *s3_code_name(enum s3_code);
@@ -97,7 +102,7 @@ int s3_error_set(struct s3_error *, enum s3_code, const char *fmt, ...)
 int s3_error_from(struct s3_error *, const struct error *);
 
 /* The XML document: Code, Message, Resource, RequestId, HostId. */
-void s3_error_xml(struct buffer *, const struct s3_error *, struct slice resource,
-    const char *request_id);
+void s3_error_xml(struct buffer *, const struct s3_error *,
+    struct slice resource, const char *request_id);
 
 #endif

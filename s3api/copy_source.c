@@ -1,0 +1,113 @@
+#include <string.h>
+
+#include "base/encode.h"
+#include "s3api/copy_source.h"
+#include "s3api/ids.h"
+
+/* Splits "/bucket/key?versionId=v" (the first '/' is optional) and decodes it.
+ * 0, or -1 and *s3err. */
+static int
+parse(struct s3_request *req, struct slice text, struct copy_source *source,
+    struct s3_error *s3err)
+{
+	struct slice version = SLICE_NULL;
+	const char *mark, *slash;
+	char *decoded;
+	long n;
+
+	mark = memmem(text.at, text.len, "?versionId=", 11);
+	if (mark != NULL) {
+		version.at = mark + 11;
+		version.len = text.len - (size_t)(mark - text.at) - 11;
+		text.len = (size_t)(mark - text.at);
+	}
+	if (version_parse(version, &source->version, s3err) != 0)
+		return -1;
+	if (mark != NULL && source->version == 0)
+		return s3_error_set(
+		    s3err, S3_INVALID_ARGUMENT, "Invalid version id specified");
+	if ((decoded = s3_memory(req, text.len + 1)) == NULL)
+		return s3_error_set(s3err, S3_SLOW_DOWN, NULL);
+	n = uri_decode(text.at, text.len, 0, decoded);
+	if (n > 0 && decoded[0] == '/') {
+		decoded++;
+		n--;
+	}
+	if (n <= 0 || (slash = memchr(decoded, '/', (size_t)n)) == NULL)
+		goto invalid;
+	source->bucket.at = decoded;
+	source->bucket.len = (size_t)(slash - decoded);
+	source->key.at = slash + 1;
+	source->key.len = (size_t)n - source->bucket.len - 1;
+	if (source->bucket.len == 0 || source->key.len == 0 ||
+	    !utf8_valid(source->key))
+		goto invalid;
+	if (source->key.len > KEY_MAX_BYTES)
+		return s3_error_set(s3err, S3_KEY_TOO_LONG, NULL);
+	return 0;
+
+invalid:
+	return s3_error_set(s3err, S3_INVALID_ARGUMENT,
+	    "x-amz-copy-source is not a percent-encoded bucket/key.");
+}
+
+static int
+look_up(struct s3_request *req, struct copy_source *source,
+    struct buffer *inline_bytes, int *inline_found, struct s3_error *s3err)
+{
+	struct bucket_record bucket;
+	struct error err = ERROR_INIT;
+
+	if (store_bucket(
+		req->store, source->bucket, &bucket, &req->memory, &err) != 0)
+		return s3_error_from(s3err, &err);
+	if (store_object(req->store, source->bucket, source->key,
+		source->version, &source->object, &req->memory, inline_bytes,
+		inline_found, &err) != 0) {
+		if (err.kind == ERR_DELETE_MARKER)
+			return s3_error_set(s3err, S3_INVALID_REQUEST,
+			    "The source of a copy request may not specifically "
+			    "refer to a delete marker by version id.");
+		return s3_error_from(s3err, &err);
+	}
+	source->version_text[0] = '\0';
+	if (bucket.versioning != VERSIONING_OFF || !source->object.null_version)
+		version_text(&source->object, source->version_text);
+	if (conditions_read(&source->conditions, &source->object) != S3_OK)
+		return s3_error_set(s3err, S3_PRECONDITION_FAILED,
+		    "At least one of the pre-conditions you specified did not "
+		    "hold");
+	return 0;
+}
+
+int
+copy_source_or_fail(struct s3_request *req, struct copy_source *source,
+    struct buffer *inline_bytes, int *inline_found)
+{
+	struct s3_error s3err = S3_ERROR_INIT;
+	struct slice text = http_header_get(req->head, "x-amz-copy-source");
+
+	conditions_of_source(req->head, &source->conditions);
+	if (parse(req, text, source, &s3err) != 0)
+		goto fail;
+	if (!access_allows(req->who, RIGHT_READ, source->bucket, source->key)) {
+		s3_error_set(&s3err, S3_ACCESS_DENIED,
+		    "The access key has no right to read the copy's source.");
+		goto fail;
+	}
+	if (look_up(req, source, inline_bytes, inline_found, &s3err) != 0)
+		goto fail;
+	return 0;
+
+fail:
+	s3_fail(req, &s3err);
+	return -1;
+}
+
+void
+copy_source_header(struct s3_request *req, const struct copy_source *source)
+{
+	if (source->version_text[0] != '\0')
+		http_out_header_text(&req->headers,
+		    "x-amz-copy-source-version-id", source->version_text);
+}

@@ -1,0 +1,145 @@
+#include <stdlib.h>
+
+#include "s3api/download.h"
+#include "store/content.h"
+
+#define TRIES_MAX 4
+#define BUFFER_BYTES (4 * CONTENT_BLOCK_BYTES)
+
+struct download {
+	struct content *content;
+	int status, begun;
+	uint64_t first, at, end;
+	char *memory; /* page-aligned, room bytes */
+	size_t room;
+	const char *bytes; /* what was read, to be sent */
+	long n;
+	struct error err;
+};
+
+static void
+download_free(struct download *download)
+{
+	content_close(download->content);
+	free(download->memory);
+}
+
+/* The one way out. */
+static void
+end(struct s3_request *req, int failed)
+{
+	struct download *download = req->state;
+	uint64_t sent = download->at - download->first;
+	int status = download->status;
+	struct error err = download->err;
+
+	download_free(download);
+	if (download->begun)
+		s3_sent(req, status, failed, sent);
+	else
+		s3_fail_store(req, &err);
+}
+
+static void read_more(struct s3_request *req);
+
+static void
+sent(struct http_request *http, int failed, void *arg)
+{
+	struct s3_request *req = arg;
+	struct download *download = req->state;
+
+	(void)http;
+	if (failed) {
+		end(req, 1);
+		return;
+	}
+	download->at += (uint64_t)download->n;
+	if (download->at == download->end)
+		end(req, 0);
+	else
+		read_more(req);
+}
+
+static void
+have_read(struct s3_request *req)
+{
+	struct download *download = req->state;
+
+	if (download->n <= 0) {
+		end(req, 1);
+		return;
+	}
+	if (!download->begun) {
+		download->begun = 1;
+		s3_begin(
+		    req, download->status, download->end - download->first);
+	}
+	http_send(req->http, download->bytes, (size_t)download->n, sent, req);
+}
+
+static void
+read_here(struct s3_request *req, int nowait)
+{
+	struct download *download = req->state;
+
+	download->n = content_read(download->content, download->at,
+	    download->end, download->memory, download->room, nowait,
+	    &download->bytes, &download->err);
+}
+
+static void
+read_on_worker(struct s3_request *req)
+{
+	read_here(req, 0);
+}
+
+static void
+read_more(struct s3_request *req)
+{
+	struct download *download = req->state;
+
+	read_here(req, 1);
+	if (download->n == CONTENT_WOULD_BLOCK)
+		s3_work(req, read_on_worker, have_read);
+	else
+		have_read(req);
+}
+
+void
+download_start(struct s3_request *req, int status, uint64_t extent,
+    uint64_t first, uint64_t last, s3_step *again)
+{
+	struct download *download;
+	struct error err = ERROR_INIT;
+	uint64_t blocks;
+
+	if ((download = s3_memory(req, sizeof(*download))) == NULL)
+		goto nomem;
+	download->status = status;
+	download->first = download->at = first;
+	download->end = last;
+	/* Whole blocks are read, so a short range may still touch two. */
+	blocks = (last - 1) / CONTENT_BLOCK_BYTES - first / CONTENT_BLOCK_BYTES;
+	download->room = BUFFER_BYTES;
+	if ((blocks + 1) * CONTENT_BLOCK_BYTES < BUFFER_BYTES)
+		download->room = (size_t)(blocks + 1) * CONTENT_BLOCK_BYTES;
+	download->memory = aligned_alloc(4096, download->room);
+	if (download->memory == NULL)
+		goto nomem;
+	download->content = content_open(req->store, extent, &err);
+	if (download->content == NULL) {
+		free(download->memory);
+		if (err.kind == ERR_NOT_FOUND && again != NULL &&
+		    req->tries++ < TRIES_MAX)
+			again(req);
+		else
+			s3_fail_store(req, &err);
+		return;
+	}
+	req->state = download;
+	read_more(req);
+	return;
+
+nomem:
+	s3_fail_nomem(req);
+}

@@ -1,0 +1,257 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "s3api/ids.h"
+#include "s3api/s3own.h"
+#include "s3api/xml.h"
+
+/* How a request ends: its answer, its line in the access log, its figures. */
+
+static void
+standard_headers(struct s3_request *req)
+{
+	http_out_header_text(&req->headers, "x-amz-request-id", req->id);
+	http_out_header_text(&req->headers, "x-amz-id-2", req->s3->owner_id);
+}
+
+/* What is known of the request goes to the log and the figures. */
+static void
+account(
+    struct s3_request *req, int status, enum s3_code code, uint64_t bytes_out)
+{
+	struct slice agent = http_header_get(req->head, "user-agent");
+	uint64_t us = clock_monotonic_us() - req->started_us;
+	struct slice who = SLICE_NULL;
+	size_t row = s3_operations_count;
+
+	if (req->operation != NULL)
+		row = (size_t)(req->operation - s3_operations);
+	if (req->who != NULL)
+		who = req->who->access_key;
+	s3metrics_count(
+	    &req->s3->metrics, row, code, us, req->body_bytes, bytes_out);
+	const struct log_field fields[] = {
+		LOG_T("request", req->id),
+		LOG_T("peer", http_request_peer(req->http)),
+		LOG_B("access_key", who.at, who.len),
+		LOG_B("method", req->head->method.at, req->head->method.len),
+		LOG_T("operation",
+		    req->operation == NULL ? "" : req->operation->name),
+		LOG_B("bucket", req->bucket.at, req->bucket.len),
+		LOG_B("key", req->key.at, req->key.len),
+		LOG_N("status", status),
+		LOG_T("error", code == S3_OK ? "" : s3_code_name(code)),
+		LOG_N("bytes_in", http_request_bytes_in(req->http)),
+		LOG_N("bytes_out", bytes_out),
+		LOG_N("microseconds", us),
+		LOG_B("user_agent", agent.at, agent.len),
+	};
+	log_access(fields, sizeof(fields) / sizeof(fields[0]));
+}
+
+/* Answers, then lets the request go: http is not to be touched afterwards. */
+static void
+finish(struct s3_request *req, int status, enum s3_code code, const void *body,
+    size_t len)
+{
+	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
+
+	standard_headers(req);
+	account(req, status, code, len);
+	http_respond(req->http, status, &req->headers, body, len);
+	request_free(req, loop);
+}
+
+void
+s3_respond_empty(struct s3_request *req, int status)
+{
+	finish(req, status, S3_OK, NULL, 0);
+}
+
+void
+s3_respond_xml(struct s3_request *req)
+{
+	if (req->out.failed) {
+		s3_fail_nomem(req);
+		return;
+	}
+	http_out_header_text(&req->headers, "Content-Type", "application/xml");
+	finish(req, 200, S3_OK, req->out.at, req->out.len);
+}
+
+void
+s3_respond_bytes(
+    struct s3_request *req, int status, const void *bytes, size_t len)
+{
+	finish(req, status, S3_OK, bytes, len);
+}
+
+void
+s3_respond_head(struct s3_request *req, int status, uint64_t content_length)
+{
+	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
+
+	standard_headers(req);
+	account(req, status, S3_OK, 0);
+	http_respond_head(req->http, status, &req->headers, content_length);
+	request_free(req, loop);
+}
+
+void
+s3_begin(struct s3_request *req, int status, uint64_t content_length)
+{
+	standard_headers(req);
+	http_begin(req->http, status, &req->headers, content_length);
+}
+
+void
+s3_sent(struct s3_request *req, int status, int failed, uint64_t bytes)
+{
+	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
+
+	account(req, status, failed ? S3_INTERNAL_ERROR : S3_OK, bytes);
+	if (failed)
+		http_cut(req->http);
+	else
+		http_end(req->http);
+	request_free(req, loop);
+}
+
+void
+s3_gone(struct s3_request *req)
+{
+	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
+
+	account(req, 0, S3_REQUEST_TIMEOUT, 0);
+	http_cut(req->http);
+	request_free(req, loop);
+}
+
+/* ---- errors ---- */
+
+void
+s3_fail(struct s3_request *req, const struct s3_error *s3err)
+{
+	int status = s3_code_status(s3err->code);
+
+	if (s3err->code == S3_INTERNAL_ERROR) {
+		const struct log_field fields[] = {
+			LOG_T("request", req->id),
+			LOG_T("operation",
+			    req->operation == NULL ? "" : req->operation->name),
+			LOG_B("bucket", req->bucket.at, req->bucket.len),
+			LOG_B("key", req->key.at, req->key.len),
+		};
+		log_fields(LOG_ERROR, "s3.internal", s3err->message, fields,
+		    sizeof(fields) / sizeof(fields[0]));
+	}
+	buffer_clear(&req->out);
+	if (status != 304) {
+		http_out_header_text(
+		    &req->headers, "Content-Type", "application/xml");
+		s3_error_xml(&req->out, s3err, req->head->path, req->id);
+	}
+	finish(req, status, s3err->code, req->out.at,
+	    req->out.failed ? 0 : req->out.len);
+}
+
+void
+s3_fail_code(struct s3_request *req, enum s3_code code, const char *fmt, ...)
+{
+	struct s3_error s3err = S3_ERROR_INIT;
+	va_list ap;
+
+	if (fmt == NULL) {
+		s3_error_set(&s3err, code, NULL);
+	} else {
+		s3err.code = code;
+		va_start(ap, fmt);
+		vsnprintf(s3err.message, sizeof(s3err.message), fmt, ap);
+		va_end(ap);
+	}
+	s3_fail(req, &s3err);
+}
+
+void
+s3_fail_store(struct s3_request *req, const struct error *err)
+{
+	struct s3_error s3err = S3_ERROR_INIT;
+
+	s3_error_from(&s3err, err);
+	s3_fail(req, &s3err);
+}
+
+void
+s3_fail_nomem(struct s3_request *req)
+{
+	s3_fail_code(req, S3_SLOW_DOWN,
+	    "The server has no memory for this request: come again.");
+}
+
+/* ---- small helps ---- */
+
+int
+s3_bucket_or_fail(struct s3_request *req, struct bucket_record *bucket)
+{
+	struct error err = ERROR_INIT;
+
+	if (store_bucket(req->store, req->bucket, bucket, &req->memory, &err) ==
+	    0)
+		return 0;
+	s3_fail_store(req, &err);
+	return -1;
+}
+
+int
+s3_writable_or_fail(struct s3_request *req)
+{
+	struct bucket_record bucket;
+	uint64_t used;
+
+	if (s3_bucket_or_fail(req, &bucket) != 0)
+		return -1;
+	used = bucket.object_bytes + bucket.version_bytes + bucket.upload_bytes;
+	if (bucket.quota_bytes == 0 ||
+	    (used <= bucket.quota_bytes &&
+		req->head->content_length <= bucket.quota_bytes - used))
+		return 0;
+	s3_fail_code(req, S3_QUOTA_EXCEEDED, NULL);
+	return -1;
+}
+
+void
+s3_version_header(struct s3_request *req, enum bucket_versioning versioning,
+    const struct object_record *object)
+{
+	char text[VERSION_TEXT_BYTES];
+
+	if (versioning == VERSIONING_OFF && object->null_version)
+		return;
+	version_text(object, text);
+	http_out_header_text(&req->headers, "x-amz-version-id", text);
+}
+
+void
+s3_owner_xml(
+    const struct s3_request *req, struct buffer *out, const char *element)
+{
+	xml_open(out, element);
+	xml_string(out, "ID", req->s3->owner_id);
+	xml_string(out, "DisplayName", "holdfast");
+	xml_close(out, element);
+}
+
+const char *
+s3_region(const struct s3 *s3)
+{
+	return s3->region;
+}
+
+const char *
+s3_owner_id(const struct s3 *s3)
+{
+	return s3->owner_id;
+}
