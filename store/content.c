@@ -118,7 +118,7 @@ content_size(const struct content_writer *w)
 int
 content_blocks(const struct content_writer *w)
 {
-	return w->file != NULL;
+	return w->file != NULL || w->size_hint > w->store->inline_max_bytes;
 }
 
 int

@@ -47,7 +47,8 @@ struct content_writer *content_begin(
 int content_write(
     struct content_writer *, const void *bytes, size_t len, struct error *err);
 uint64_t content_size(const struct content_writer *);
-/* Whether content_seal() will block (the content is a file). */
+/* Whether writing and sealing may block: the content is, or may become, a file.
+ */
 int content_blocks(const struct content_writer *);
 /* Makes a file durable and gives it its name; nothing to do for inline bytes.
  */
