@@ -1,7 +1,6 @@
 #include "store/index.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -206,24 +205,10 @@ fail:
 	return NULL;
 }
 
-static int
-sync_directory(const char *dir, struct error *err)
-{
-	int fd, rc;
-
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd == -1)
-		return error_sys(err, errno, "opening %s", dir);
-	rc = fsync(fd);
-	if (rc != 0)
-		error_sys(err, errno, "syncing %s", dir);
-	close(fd);
-	return rc;
-}
-
 /* Makes an index in dir if there is none. LMDB does not sync the first pages of
  * a new file before it is named, and does not open what a power cut leaves of
- * them; so they are written beside, and get their name when they are whole. */
+ * them; so they are written beside, and get their name when they are whole. The
+ * caller syncs the directories. */
 static int
 make(const char *dir, uint64_t map_bytes, unsigned readers, struct error *err)
 {
@@ -255,8 +240,6 @@ make(const char *dir, uint64_t map_bytes, unsigned readers, struct error *err)
 	if (index == NULL)
 		return -1;
 	index_close(index);
-	if (sync_directory(beside, err) != 0)
-		return -1;
 	if (rename(beside, dir) != 0)
 		return error_sys(err, errno, "renaming %s to %s", beside, dir);
 	return 0;

@@ -42,7 +42,8 @@ enum index_db {
 
 struct index;
 
-/* Opens, or makes, the environment in dir (a path). A newer format is
+/* Opens, or makes, the environment in dir (a path); of a new one the names are
+ * not durable until dir and its parent are synced. A newer format is
  * ERR_FORMAT. With read_only nothing is made. NULL and *err. */
 struct index *index_open(const char *dir, uint64_t map_bytes, unsigned readers,
     int read_only, struct error *err);

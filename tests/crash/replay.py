@@ -272,7 +272,7 @@ class Disk:
         self.dsync = {}      # write id -> its pending item
         self.index = 0
         self.skip = skip
-        self.classes = collections.Counter()
+        self.classes = collections.defaultdict(list)  # -> where they began
         self.blind = []
         self.skipped = 0
         if image is not None:
@@ -322,7 +322,7 @@ class Disk:
 
     def _skips(self, kind, inode):
         name = self.sync_class(kind, inode)
-        self.classes[name] += 1
+        self.classes[name].append(self.index)
         for skip in self.skip:
             if name == skip or kind == skip or fnmatch.fnmatch(name, skip):
                 self.skipped += 1
