@@ -369,6 +369,23 @@ the_date_header_serves_without_an_amz_date(void **state)
 }
 
 static void
+an_empty_body_needs_no_hash(void **state)
+{
+	char text[2048];
+
+	(void)state;
+	snprintf(text, sizeof(text),
+	    "GET / HTTP/1.1\nHost: h\nx-amz-date: 20130524T000000Z\n"
+	    "Authorization: AWS4-HMAC-SHA256 Credential=" CREDENTIAL ","
+	    "SignedHeaders=host;x-amz-date,Signature=%s\n",
+	    signed_by_us("GET\n/\n\nhost:h\nx-amz-date:20130524T000000Z\n\n"
+			 "host;x-amz-date\n" EMPTY_SHA256,
+		"20130524T000000Z", "us-east-1"));
+	assert_int_equal(verify(text), 0);
+	assert_int_equal(sig.payload, PAYLOAD_SIGNED);
+}
+
+static void
 unsigned_amz_headers_and_an_unsigned_host_are_refused(void **state)
 {
 	(void)state;
@@ -456,7 +473,8 @@ other_ways_to_sign_are_refused_by_name(void **state)
 		    S3_AUTHORIZATION_HEADER_MALFORMED, "Credential" },
 		{ "GET / HTTP/1.1\nHost: h\nAuthorization: AWS4-HMAC-SHA256\n",
 		    S3_INVALID_ARGUMENT, "only AWS4-HMAC-SHA256" },
-		{ "GET / HTTP/1.1\nHost: h\nx-amz-date: 20130524T000000Z\n"
+		{ "PUT / HTTP/1.1\nHost: h\nContent-Length: 1\n"
+		  "x-amz-date: 20130524T000000Z\n"
 		  "Authorization: AWS4-HMAC-SHA256 Credential=" CREDENTIAL
 		  ",SignedHeaders=host,Signature=" EMPTY_SHA256 "\n",
 		    S3_INVALID_REQUEST, "x-amz-content-sha256" },
@@ -555,6 +573,7 @@ main(void)
 		cmocka_unit_test(path_and_query_are_decoded_and_encoded_once),
 		cmocka_unit_test(header_values_are_folded_and_joined),
 		cmocka_unit_test(the_date_header_serves_without_an_amz_date),
+		cmocka_unit_test(an_empty_body_needs_no_hash),
 		cmocka_unit_test(
 		    unsigned_amz_headers_and_an_unsigned_host_are_refused),
 		cmocka_unit_test(signed_headers_that_do_not_ascend_are_refused),
