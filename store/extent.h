@@ -28,6 +28,8 @@ struct extent_dir; /* the open data directory: descriptors, what the file system
 /* Opens (makes) extents/ and tmp/ below data_dirfd, finds out whether O_TMPFILE
  * works, and empties tmp/. NULL and *err. */
 struct extent_dir *extent_dir_open(int data_dirfd, struct error *err);
+/* For whoever only reads and removes: nothing is made, nothing emptied. */
+struct extent_dir *extent_dir_look(int data_dirfd, struct error *err);
 void extent_dir_close(struct extent_dir *); /* NULL is allowed */
 /* Whether files stay without a name until they are sealed. */
 int extent_has_tmpfile(const struct extent_dir *);

@@ -156,6 +156,26 @@ fail:
 	return NULL;
 }
 
+struct extent_dir *
+extent_dir_look(int data_dirfd, struct error *err)
+{
+	struct extent_dir *d;
+
+	if ((d = calloc(1, sizeof(*d))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	pthread_mutex_init(&d->lock, NULL);
+	d->data_fd = d->tmp_fd = -1;
+	d->extents_fd =
+	    openat(data_dirfd, "extents", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (d->extents_fd != -1)
+		return d;
+	error_sys(err, errno, "cannot open the directory extents");
+	extent_dir_close(d);
+	return NULL;
+}
+
 void
 extent_dir_close(struct extent_dir *d)
 {
