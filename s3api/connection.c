@@ -96,7 +96,8 @@ connection_attended(struct connection *c)
 static void
 close_cleanly(struct connection *c)
 {
-	stream_shutdown(&c->stream);
+	if (c->stream.ssl != NULL)
+		stream_shutdown(&c->stream);
 	connection_lost(c, 0);
 }
 
@@ -294,6 +295,10 @@ read_head(struct connection *c)
 		counter_add(&c->loop->counters.bytes_in, (uint64_t)n);
 		c->readable = !drained;
 		return 1;
+	}
+	if (n == 0) {
+		close_cleanly(c);
+		return 0;
 	}
 	if (n != STREAM_AGAIN) {
 		connection_lost(c, 0);

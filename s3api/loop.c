@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,8 @@ loop_post(struct loop *loop, struct job *job)
 	struct job *head;
 	uint64_t one = 1;
 
+	/* Once the job is in the mailbox, the loop may run it and end. */
+	atomic_fetch_add_explicit(&loop->posting, 1, memory_order_relaxed);
 	head = atomic_load_explicit(&loop->mailbox, memory_order_relaxed);
 	do
 		job->next = head;
@@ -56,6 +59,7 @@ loop_post(struct loop *loop, struct job *job)
 		while (write(loop->wake_fd, &one, sizeof(one)) == -1 &&
 		    errno == EINTR)
 			;
+	atomic_fetch_sub_explicit(&loop->posting, 1, memory_order_release);
 }
 
 static void
@@ -209,6 +213,8 @@ loop_destroy(struct loop *loop)
 {
 	struct http_request *req;
 
+	while (atomic_load_explicit(&loop->posting, memory_order_acquire) != 0)
+		(void)sched_yield();
 	accept_stop(loop);
 	free(loop->sockets);
 	while ((req = loop->spare) != NULL) {
