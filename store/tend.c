@@ -9,7 +9,8 @@
 #include "base/log.h"
 #include "store/internal.h"
 
-#define TEND_S 5
+#define TEND_S 1
+#define SPACE_EVERY_S 5
 #define UPLOADS_EVERY_S 600
 #define STALE_BATCH 64
 
@@ -123,14 +124,15 @@ tend_uploads(struct store *store, struct error *err)
 }
 
 static void
-tend(struct store *store, int uploads)
+tend(struct store *store, unsigned round)
 {
 	struct error err = ERROR_INIT;
 	long n;
 
-	space_tend(store->space);
 	index_relax(store->index);
-	if (!uploads)
+	if (round % SPACE_EVERY_S == 0)
+		space_tend(store->space);
+	if (round % UPLOADS_EVERY_S != 0)
 		return;
 	if ((n = tend_uploads(store, &err)) < 0) {
 		if (err.kind != ERR_CLOSING)
@@ -150,7 +152,7 @@ run(void *arg)
 	pthread_mutex_lock(&t->lock);
 	while (!t->stopping) {
 		pthread_mutex_unlock(&t->lock);
-		tend(t->store, round++ % (UPLOADS_EVERY_S / TEND_S) == 0);
+		tend(t->store, round++);
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += TEND_S;
 		pthread_mutex_lock(&t->lock);
