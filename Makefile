@@ -5,7 +5,7 @@ BUILD ?= build
 PROGRAM ?= holdfast
 VERSION := $(shell sed -n 's/^\#define HOLDFAST_VERSION "\(.*\)"/\1/p' base/version.h)
 
-PACKAGES = libevent libevent_pthreads openssl lmdb expat jansson inih libisal
+PACKAGES = libevent libevent_pthreads openssl lmdb expat jansson inih libisal libcurl
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Werror
 HARDENING = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
@@ -18,7 +18,7 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(LD
 LDLIBS_ALL = $(shell pkg-config --libs $(PACKAGES)) $(LDLIBS)
 
 # Lowest last: each room may use those to its right.
-ROOMS = cli console s3api store base
+ROOMS = cli console replicator s3api store base
 LIBS = $(ROOMS:%=$(BUILD)/%.a)
 SOURCES = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
 UNIT = $(patsubst tests/unit/test_%.c,$(BUILD)/tests/test_%,$(wildcard tests/unit/test_*.c))

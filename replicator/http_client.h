@@ -1,0 +1,90 @@
+#ifndef REPLICATOR_HTTP_CLIENT_H
+#define REPLICATOR_HTTP_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "replicator/fault.h"
+
+struct error;
+struct http_client;
+
+/*
+ * Outgoing HTTP by libcurl. A client belongs to one thread at a time and keeps
+ * its connections; settings are shared and read-only while clients use them.
+ * Calls block; those who want many at once use many threads, so that a transfer
+ * is plain code and its memory is bounded.
+ */
+
+struct http_client_settings {
+	const char *proxy;  /* "http://user:password@host:port"; NULL: none.
+			     * Never taken from the environment. */
+	const char *ca_pem; /* trusted beside the system's; NULL: none */
+	uint64_t bytes_per_second; /* of each client; 0: unlimited */
+	uint64_t connect_timeout_ms, stall_timeout_ms; /* 0: 10 s, 30 s */
+	const char *user_agent; /* NULL: "holdfast/VERSION" */
+	/* Another name resolution, for tests: "host:port:address" lines. */
+	const char *resolve;
+	int (*stopped)(
+	    void *arg); /* asked now and then; nonzero ends the call */
+	void *stopped_arg;
+};
+
+/* Gives the next bytes of a request's body: how many were put into room, 0 at
+ * the end, -1 to give up (with *fault set by the caller's own means). */
+typedef long http_body_source(void *arg, char *room, size_t len);
+/* Takes bytes of an answer's body: 0, or -1 to give up. Only called for a
+ * successful status (2xx); the body of others is kept in `error_body`. */
+typedef int http_body_sink(void *arg, const char *bytes, size_t len);
+
+struct http_call {
+	/* In. */
+	const char *method;
+	const char *url;             /* complete, encoded */
+	const struct slice *headers; /* "Name: value" each */
+	size_t n_headers;
+	const void *body; /* the whole body; or NULL and a source */
+	uint64_t body_len;
+	http_body_source *source;
+	int (*rewind)(void *arg); /* the source starts again; NULL: it cannot */
+	void *source_arg;
+	http_body_sink
+	    *sink; /* NULL: the body goes into `answer` (at most 8 MiB) */
+	void *sink_arg;
+	uint64_t total_timeout_ms; /* 0: none but the stall timeout */
+
+	/* Out. */
+	int status;                /* 0 when no answer came */
+	struct buffer answer;      /* the body, or of an error at most 64 KiB */
+	struct buffer headers_out; /* the answer's header lines, CRLF between */
+	int64_t clock_offset_ms;   /* server's Date less ours */
+	int has_clock;
+	struct {
+		uint64_t resolve_us, connect_us, tls_us, first_byte_us,
+		    total_us;
+	} times;
+	char peer[64];      /* address that answered */
+	struct fault fault; /* transport failures: sorted, with a sentence */
+};
+
+/* Once per process, before threads. */
+int http_client_global_init(struct error *err);
+
+struct http_client *http_client_new(
+    const struct http_client_settings *, struct error *err);
+void http_client_free(struct http_client *);
+
+/* Does the call. 0 when an answer came, whatever its status; -1 and
+ * call->fault. Redirects are not followed. */
+int http_client_call(struct http_client *, struct http_call *);
+/* Frees what the call holds; it may be used again. */
+void http_call_clear(struct http_call *);
+/* The value of an answer's header, or SLICE_NULL. Any case. */
+struct slice http_call_header(const struct http_call *, const char *name);
+
+/* The same sorting for statuses that mean the same everywhere (429, 5xx, 408).
+ */
+enum fault_kind http_status_fault(int status);
+
+#endif
