@@ -21,7 +21,9 @@ body_begin(struct http_request *req)
 
 	req->body_left = head->content_length;
 	req->body_ended = !head->chunked && head->content_length == 0;
-	req->continue_due = head->expect_continue && !req->body_ended;
+	/* Of an empty body too: boto3 waits for it, and takes its next answer
+	 * on the connection for this one's when it does not come. */
+	req->continue_due = head->expect_continue;
 	if (head->chunked)
 		http_chunked_init(&req->chunked);
 }

@@ -75,7 +75,7 @@ may_keep(const struct http_request *req)
 	/* A client that still waits for 100 Continue may send its body or not,
 	 * so what comes next could be taken for either. */
 	return c->keep && !c->loop->draining && !req->body_broken &&
-	    !(req->continue_due && !req->body_ended) && !body_is_long(req);
+	    !req->continue_due && !body_is_long(req);
 }
 
 /* Writes the answer's head to req->text. 0, or -1 without memory. */
