@@ -9,6 +9,7 @@ A failure prints how to build the same state again; its log is kept in
 build/crash/.
 """
 
+import bisect
 import concurrent.futures
 import contextlib
 import multiprocessing
@@ -227,14 +228,22 @@ NOT_SHOWN = {
 }
 
 
-def cuts_behind(places, count, end):
-    """COUNT cuts, each a little behind one of the places of a sync, where its
-    absence shows best."""
-    cuts = sorted((places[i % len(places)] + 2 + (i * 7 + i * i) % 40, i)
-                  for i in range(count))
+def cuts_behind(places, count, records):
+    """COUNT cuts, each behind one of the places of a sync, where its absence
+    shows best: at the next acknowledgement, or a little on."""
+    acks = [i for i, r in enumerate(records)
+            if r.type == replay.MARK and "ack" in replay.mark_of(r)]
+    cuts = []
+    for i in range(count):
+        place = places[i % len(places)]
+        cut = place + 2 + (i * 7 + i * i) % 40
+        next_ack = bisect.bisect(acks, place + 1)
+        if i % 3 != 2 and next_ack < len(acks):
+            cut = acks[next_ack] + 1
+        cuts.append(min(cut, len(records)))
     policies = ("lost", "random", "lost", "names", "data", "random")
-    return [(n, min(cut, end), policies[n % len(policies)])
-            for n, (cut, _) in enumerate(cuts)]
+    return [(n, cut, policies[n % len(policies)])
+            for n, cut in enumerate(sorted(cuts))]
 
 
 def test_each_sync_left_out_is_found(recorded, scratch):
@@ -249,7 +258,7 @@ def test_each_sync_left_out_is_found(recorded, scratch):
                 crashtools.spread(0, len(places) - 1,
                                   min(len(places), BITE_STATES))]
         if kind not in NOT_SHOWN and not judge_all(
-                log, scratch, cuts_behind(some, BITE_STATES, len(records)),
+                log, scratch, cuts_behind(some, BITE_STATES, records),
                 skip=[kind], at_most=1):
             quiet[kind] = len(places)
     assert quiet == {}, "these syncs could be left out without a test failing"
