@@ -9,7 +9,8 @@
  * hostile document could use (DTD, entities, depth, size) refused.
  */
 
-/* <?xml version="1.0" encoding="UTF-8"?>\n<root xmlns="http://s3.amazonaws.com/doc/2006-03-01/"> */
+/* The XML declaration, a line feed, and the root's start tag in S3's namespace.
+ */
 void xml_begin(struct buffer *, const char *root);
 void xml_open(struct buffer *, const char *name);
 void xml_close(struct buffer *, const char *name);
