@@ -75,6 +75,13 @@ struct extent_reader *extent_open(
  * that would be needed. */
 struct extent_reader *extent_open_nowait(
     struct extent_dir *, uint64_t id, int *would_block, struct error *err);
+/* For scrubbing: data comes from the disk past the page cache, where the file
+ * system can, and does not displace what is there. memory of
+ * extent_read_blocks() must then be aligned to EXTENT_ALIGNMENT and be of whole
+ * blocks. */
+#define EXTENT_ALIGNMENT 4096
+struct extent_reader *extent_open_direct(
+    struct extent_dir *, uint64_t id, struct error *err);
 void extent_close(struct extent_reader *); /* NULL is allowed */
 uint64_t extent_reader_size(const struct extent_reader *);
 /* The file, which begins with the data; for sendfile(2). The reader owns it. */

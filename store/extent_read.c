@@ -29,6 +29,7 @@
 
 struct extent_reader {
 	int fd;
+	int direct_fd; /* the same file past the page cache; -1: none */
 	uint64_t id;
 	struct extent_footer footer;
 	uint64_t blocks;
@@ -89,6 +90,7 @@ read_trailer(int fd, uint64_t id, int nowait, struct extent_reader **reader,
 	if ((r = malloc(sizeof(*r) + (size_t)room * 4)) == NULL)
 		return error_nomem(err);
 	r->fd = fd;
+	r->direct_fd = -1;
 	r->id = id;
 	r->footer = f;
 	r->blocks = blocks;
@@ -179,11 +181,28 @@ extent_open_nowait(
 	return open_reader(d, id, 1, would_block, err);
 }
 
+struct extent_reader *
+extent_open_direct(struct extent_dir *d, uint64_t id, struct error *err)
+{
+	struct extent_reader *r;
+	char path[EXTENT_PATH_BYTES];
+
+	if ((r = extent_open(d, id, err)) == NULL)
+		return NULL;
+	extent_path(id, path);
+	/* Not every file system can; then it is read as always. */
+	r->direct_fd = openat(
+	    d->extents_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
+	return r;
+}
+
 void
 extent_close(struct extent_reader *r)
 {
 	if (r == NULL)
 		return;
+	if (r->direct_fd != -1)
+		close(r->direct_fd);
 	close(r->fd);
 	free(r);
 }
@@ -242,6 +261,22 @@ verify_block(struct extent_reader *r, uint64_t block, const char *bytes,
 	return 0;
 }
 
+/* Reads data past the page cache if that is possible. 0, or 1 when it is not:
+ * then the usual way will, or tell why not. */
+static int
+read_direct(struct extent_reader *r, char *bytes, size_t len, uint64_t offset)
+{
+	size_t whole;
+	ssize_t n;
+
+	if (r->direct_fd == -1)
+		return 1;
+	whole =
+	    (len + EXTENT_ALIGNMENT - 1) / EXTENT_ALIGNMENT * EXTENT_ALIGNMENT;
+	n = pread(r->direct_fd, bytes, whole, (off_t)offset);
+	return n >= (ssize_t)len ? 0 : 1;
+}
+
 long
 extent_read_blocks(struct extent_reader *r, uint64_t first, size_t n,
     void *memory, int nowait, uint64_t *bad_block, struct error *err)
@@ -261,7 +296,8 @@ extent_read_blocks(struct extent_reader *r, uint64_t first, size_t n,
 		len = (size_t)(r->footer.size - offset);
 
 	*bad_block = first;
-	if ((rc = read_at(r->fd, p, len, offset, nowait, err)) != 0)
+	if (read_direct(r, p, len, offset) != 0 &&
+	    (rc = read_at(r->fd, p, len, offset, nowait, err)) != 0)
 		goto fail;
 	for (i = 0; i < n; i++) {
 		*bad_block = first + i;

@@ -2,7 +2,9 @@
 
 #include "base/encode.h"
 #include "base/error.h"
+#include "store/hotcopy.h"
 #include "store/internal.h"
+#include "store/scrub.h"
 
 /* What metrics and the command line show of the store. */
 
@@ -54,6 +56,7 @@ void
 store_figures(struct store *store, struct store_figures *f)
 {
 	struct committer_figures c;
+	struct scrub_figures scrub;
 	enum space_band band;
 	MDB_envinfo info;
 	MDB_stat stat;
@@ -67,6 +70,11 @@ store_figures(struct store *store, struct store_figures *f)
 	f->commit_us = c.busy_us;
 	f->damaged_blocks = atomic_load(&store->damaged_blocks);
 	f->damaged_contents = atomic_load(&store->damaged_contents);
+	scrubber_figures(store->scrubber, &scrub);
+	f->scrub_bytes = scrub.bytes;
+	f->scrub_rounds = scrub.rounds;
+	f->scrub_last_ms = scrub.last_ms;
+	f->copy_last_ms = hot_copy_last_ms(store->hot_copier);
 	f->journal_last = store_visible(store);
 	space_figures(store->space, &f->disk_bytes, &f->disk_free_bytes,
 	    &f->reserve_bytes, &band);

@@ -11,10 +11,12 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "store/hotcopy.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/lock.h"
 #include "store/reap.h"
+#include "store/scrub.h"
 #include "store/selfcheck.h"
 #include "store/tend.h"
 
@@ -281,6 +283,12 @@ store_open(const struct store_options *options, struct error *err)
 	if ((store->reaper = reaper_start(store, err)) == NULL ||
 	    (store->tender = tender_start(store, err)) == NULL)
 		goto fail;
+	if (options->scrub_bytes_per_second > 0 &&
+	    (store->scrubber = scrubber_start(store, err)) == NULL)
+		goto fail;
+	if (options->copy_interval_ms > 0 &&
+	    (store->hot_copier = hot_copier_start(store, err)) == NULL)
+		goto fail;
 	return store;
 
 fail:
@@ -293,6 +301,8 @@ store_close(struct store *store)
 {
 	if (store == NULL)
 		return;
+	hot_copier_stop(store->hot_copier);
+	scrubber_stop(store->scrubber);
 	tender_stop(store->tender);
 	reaper_stop(store->reaper);
 	workers_stop(store->workers);

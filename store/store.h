@@ -38,6 +38,7 @@ struct store_options {
 	uint64_t reserve_bytes;     /* 0: from the size of the file system */
 	uint64_t upload_max_age_ms; /* stale uploads are aborted; 0: 24 h */
 	uint64_t scrub_bytes_per_second; /* 0: off */
+	uint64_t scrub_interval_ms;      /* from round to round; 0: 7 days */
 	uint64_t copy_interval_ms;       /* hot copies of the index; 0: off */
 	size_t io_threads;               /* 0: 16 */
 };
@@ -336,6 +337,7 @@ struct store_figures {
 	uint64_t commits, commit_changes, commit_us; /* totals */
 	uint64_t damaged_blocks, damaged_contents;
 	uint64_t scrub_bytes, scrub_rounds, scrub_last_ms;
+	uint64_t copy_last_ms; /* when the index was last copied; 0: not yet */
 	uint64_t reap_waiting; /* deleted, space not yet given back */
 	uint64_t journal_entries, journal_last;
 	uint64_t index_bytes, index_free_bytes;
