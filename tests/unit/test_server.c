@@ -1362,6 +1362,9 @@ counts_what_it_does(void **state)
 	expect(c, 403, "no\n");
 	http_server_counters(server, &counters);
 	assert_int_equal(counters.connections, 1);
+	http_server_drain(server, 1000);
+	http_server_counters(server, &counters);
+	assert_int_equal(counters.connections, 0);
 	assert_int_equal(counters.accepted, 1);
 	assert_int_equal(counters.requests, 1);
 	assert_int_equal(counters.bytes_in, strlen(GET("/refuse")));
