@@ -365,6 +365,7 @@ committer_stop(struct committer *c)
 	for (i = 0; i < TXN_BUCKETS; i++)
 		buffer_free(&c->txn.buckets[i].memory);
 	buffer_free(&c->txn.scratch);
+	buffer_free(&c->txn.object);
 	pthread_mutex_destroy(&c->lock);
 	pthread_cond_destroy(&c->ready);
 	free(c);

@@ -28,6 +28,7 @@ static const char *const db_names[INDEX_DBS] = {
 	[DB_JOURNAL] = "journal",
 	[DB_KEYS] = "keys",
 	[DB_SETTINGS] = "settings",
+	[DB_NOTES] = "notes",
 };
 
 struct index {

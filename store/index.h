@@ -35,6 +35,7 @@ enum index_db {
 	DB_JOURNAL,
 	DB_KEYS,
 	DB_SETTINGS,
+	DB_NOTES,
 	INDEX_DBS
 };
 

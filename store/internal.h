@@ -75,6 +75,17 @@ void content_committed(struct content_writer *);
 int read_bucket(struct store *, MDB_txn *, struct slice name,
     struct bucket_record *, struct slice *value, struct error *err);
 
+/* A value copied into memory: 0, or -1 and ERR_NOT_FOUND ("there is no WHAT").
+ */
+int read_value(struct store *, enum index_db, struct slice key,
+    const char *what, struct buffer *memory, struct error *err);
+/* Walks a whole database, from a key on or behind it, until visit returns 1, or
+ * -1 and *err. */
+typedef int read_visit(
+    void *arg, struct slice key, struct slice value, struct error *err);
+int read_walk(struct store *, enum index_db, struct slice from, int behind,
+    read_visit *, void *arg, struct error *err);
+
 /* Logs, counts and remembers that a block of an extent failed its check. Any
  * thread. */
 void store_damaged(

@@ -8,6 +8,7 @@
  * and with it the content that it pinned. Writing: txn_journal(). */
 
 #define TRIM_BATCH 1000 /* entries in one change */
+#define NOTE_KEY_MAX_BYTES 500
 
 static int
 apply_trim(struct store_txn *txn, struct change *change)
@@ -53,6 +54,70 @@ int
 store_trim_journal(struct store *store, struct trim_journal *t)
 {
 	return store_submit(store, &t->change, apply_trim, NULL, 1);
+}
+
+static int
+apply_notes(struct store_txn *txn, struct change *change)
+{
+	struct set_notes *s = change_of(change, struct set_notes, change);
+	const struct note *note;
+	size_t i;
+
+	for (i = 0; i < s->n_notes; i++) {
+		note = &s->notes[i];
+		if (note->key.len == 0 || note->key.len > NOTE_KEY_MAX_BYTES)
+			return error_set(&change->err, ERR_INVALID,
+			    "a note's key has 1 to %d bytes",
+			    NOTE_KEY_MAX_BYTES);
+		if (note->value.at == NULL
+			? txn_del(txn, DB_NOTES, note->key, &change->err) < 0
+			: txn_put(txn, DB_NOTES, note->key, note->value, 0,
+			      &change->err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+store_set_notes(struct store *store, struct set_notes *s)
+{
+	return store_submit(store, &s->change, apply_notes, NULL, 1);
+}
+
+int
+store_note(struct store *store, struct slice key, struct buffer *memory,
+    struct error *err)
+{
+	return read_value(store, DB_NOTES, key, "note", memory, err);
+}
+
+struct noting {
+	struct slice prefix;
+	note_visit *visit;
+	void *arg;
+};
+
+static int
+visit_note(void *arg, struct slice key, struct slice value, struct error *err)
+{
+	struct noting *n = arg;
+
+	(void)err;
+	if (key.len < n->prefix.len ||
+	    !slice_equal((struct slice){ key.at, n->prefix.len }, n->prefix))
+		return 1;
+	return n->visit(key, value, n->arg) != 0;
+}
+
+int
+store_notes(struct store *store, struct slice prefix, struct slice after,
+    note_visit *visit, void *arg, struct error *err)
+{
+	struct noting n = { prefix, visit, arg };
+	int behind = slice_compare(after, prefix) >= 0 && after.len > 0;
+
+	return read_walk(store, DB_NOTES, behind ? after : prefix, behind,
+	    visit_note, &n, err);
 }
 
 int

@@ -327,10 +327,11 @@ store_put_object(struct store *store, struct put_object *p)
 
 /* ---- delete ---- */
 
-/* The newest of the versions becomes current again, if it is an object. */
+/* The newest of the versions becomes current again, if it is an object: 1, or 0
+ * when there is none, or -1. */
 static int
-promote(struct store_txn *txn, struct txn_bucket *b, struct slice key,
-    struct error *err)
+promote(struct store_txn *txn, const struct change *change,
+    struct txn_bucket *b, struct slice key, struct error *err)
 {
 	struct buffer memory = BUFFER_INIT;
 	struct object_record rec;
@@ -358,18 +359,49 @@ promote(struct store_txn *txn, struct txn_bucket *b, struct slice key,
 			b->record.versions--;
 			b->record.version_bytes -= rec.size;
 			count_current(b, &rec, 1);
-			rc = 0;
+			rc = txn_journal(txn, change, JOURNAL_PUT,
+				 (struct slice){ b->name, b->name_len }, key,
+				 &rec, err) == 0
+			    ? 1
+			    : -1;
 		}
 	}
 	buffer_free(&memory);
 	return rc;
 }
 
+/* After a version went: what clients without a version see now. */
+static int
+settle_current(struct store_txn *txn, const struct change *change,
+    struct txn_bucket *b, struct slice key, struct object_record *gone,
+    int was_current, struct error *err)
+{
+	enum journal_what what = JOURNAL_DELETE_VERSION;
+	struct slice bytes;
+	int rc = 0;
+
+	/* Without versioning there are no others to look for. */
+	if (b->record.versioning != VERSIONING_OFF) {
+		rc = names_get(txn->txn, txn_dbi(txn, DB_OBJECTS), b->record.id,
+		    key, &bytes, err);
+		if (rc == 1)
+			rc = promote(txn, change, b, key, err);
+		else if (rc == 0)
+			was_current = 0;
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+	}
+	if (was_current)
+		what = JOURNAL_DELETE;
+	gone->extent = 0;
+	return txn_journal(txn, change, what,
+	    (struct slice){ b->name, b->name_len }, key, gone, err);
+}
+
 static int
 delete_version(struct store_txn *txn, const struct change *change,
     struct txn_bucket *b, struct delete_item *item, struct error *err)
 {
-	struct slice bucket = { b->name, b->name_len };
 	struct object_record rec;
 	struct slice bytes;
 	int is_current, rc;
@@ -394,19 +426,7 @@ delete_version(struct store_txn *txn, const struct change *change,
 			return -1;
 	} else if (drop_version(txn, b, item->key, &rec, err) != 0)
 		return -1;
-	/* Without versioning there are none to look for. */
-	if (b->record.versioning != VERSIONING_OFF) {
-		rc = names_get(txn->txn, txn_dbi(txn, DB_OBJECTS), b->record.id,
-		    item->key, &bytes, err);
-		if (rc < 0 || (rc == 1 && promote(txn, b, item->key, err) != 0))
-			return -1;
-	}
-	rec.extent = 0;
-	return txn_journal(txn, change,
-	    is_current && b->record.versioning == VERSIONING_OFF
-		? JOURNAL_DELETE
-		: JOURNAL_DELETE_VERSION,
-	    bucket, item->key, &rec, err);
+	return settle_current(txn, change, b, item->key, &rec, is_current, err);
 }
 
 static int

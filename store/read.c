@@ -261,15 +261,13 @@ out:
 	return failed;
 }
 
-/* Walks a whole database from a key on. */
-static int
-walk(struct store *store, enum index_db db, struct slice after,
-    int (*visit)(void *, struct slice key, struct slice value, struct error *),
-    void *arg, struct error *err)
+int
+read_walk(struct store *store, enum index_db db, struct slice from, int behind,
+    read_visit *visit, void *arg, struct error *err)
 {
 	MDB_cursor *cursor;
 	MDB_txn *txn;
-	MDB_val k = { after.len, (void *)(uintptr_t)after.at }, v;
+	MDB_val k = { from.len, (void *)(uintptr_t)from.at }, v;
 	int rc, stop = 0;
 
 	if ((txn = index_read(store->index, err)) == NULL)
@@ -281,9 +279,9 @@ walk(struct store *store, enum index_db db, struct slice after,
 		return -1;
 	}
 	rc = mdb_cursor_get(
-	    cursor, &k, &v, after.len ? MDB_SET_RANGE : MDB_FIRST);
-	if (rc == 0 && after.len &&
-	    slice_equal(after, (struct slice){ k.mv_data, k.mv_size }))
+	    cursor, &k, &v, from.len ? MDB_SET_RANGE : MDB_FIRST);
+	if (rc == 0 && behind &&
+	    slice_equal(from, (struct slice){ k.mv_data, k.mv_size }))
 		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
 	while (rc == 0 && stop == 0) {
 		stop = visit(arg, (struct slice){ k.mv_data, k.mv_size },
@@ -321,7 +319,7 @@ store_buckets(struct store *store, struct slice after, bucket_visit *visit,
 {
 	struct visiting v = { .bucket = visit, .arg = arg };
 
-	return walk(store, DB_BUCKETS, after, visit_bucket, &v, err);
+	return read_walk(store, DB_BUCKETS, after, 1, visit_bucket, &v, err);
 }
 
 static int
@@ -341,7 +339,7 @@ store_keys(struct store *store, key_visit *visit, void *arg, struct error *err)
 {
 	struct visiting v = { .key = visit, .arg = arg };
 
-	return walk(store, DB_KEYS, SLICE_NULL, visit_key, &v, err);
+	return read_walk(store, DB_KEYS, SLICE_NULL, 0, visit_key, &v, err);
 }
 
 uint64_t
@@ -351,8 +349,8 @@ store_keys_generation(struct store *store)
 }
 
 int
-store_setting(struct store *store, const char *name, struct buffer *memory,
-    struct error *err)
+read_value(struct store *store, enum index_db db, struct slice key,
+    const char *what, struct buffer *memory, struct error *err)
 {
 	struct slice value;
 	MDB_txn *txn;
@@ -360,13 +358,21 @@ store_setting(struct store *store, const char *name, struct buffer *memory,
 
 	if ((txn = index_read(store->index, err)) == NULL)
 		return -1;
-	rc = index_get(txn, index_dbi(store->index, DB_SETTINGS), name,
-	    strlen(name), &value, err);
+	rc = index_get(
+	    txn, index_dbi(store->index, db), key.at, key.len, &value, err);
 	if (rc == 0)
 		rc = copy_value(memory, value, err);
 	else if (rc == 1)
-		rc = error_set(
-		    err, ERR_NOT_FOUND, "there is no setting \"%s\"", name);
+		rc = error_set(err, ERR_NOT_FOUND, "there is no %s \"%.*s\"",
+		    what, (int)(key.len < 64 ? key.len : 64), key.at);
 	index_read_end(store->index, txn);
 	return rc;
+}
+
+int
+store_setting(struct store *store, const char *name, struct buffer *memory,
+    struct error *err)
+{
+	return read_value(
+	    store, DB_SETTINGS, slice_text(name), "setting", memory, err);
 }

@@ -59,7 +59,7 @@
  *	19  be64  version
  *	27  be64  extent
  *	35  be64  size
- *	43  fields: 1 bucket, 2 key
+ *	43  fields: 1 bucket, 2 key, 3 object record (of a put, or of tags)
  */
 
 #define BUCKET_FORMAT 1
@@ -98,7 +98,8 @@ enum key_tag {
 };
 enum journal_tag {
 	JOURNAL_BUCKET_NAME = 1,
-	JOURNAL_KEY
+	JOURNAL_KEY,
+	JOURNAL_OBJECT
 };
 
 size_t
@@ -339,6 +340,7 @@ journal_encode(struct buffer *out, const struct journal_record *rec)
 	memset(&fields, 0, sizeof(fields));
 	fields.at[JOURNAL_BUCKET_NAME] = rec->bucket;
 	fields.at[JOURNAL_KEY] = rec->key;
+	fields.at[JOURNAL_OBJECT] = rec->object;
 	p = record_begin(out, JOURNAL_FORMAT, JOURNAL_FIXED_BYTES, &fields);
 	if (p == NULL)
 		return;
@@ -371,6 +373,7 @@ journal_decode(
 	rec->size = be64_get(p + 35);
 	rec->bucket = fields.at[JOURNAL_BUCKET_NAME];
 	rec->key = fields.at[JOURNAL_KEY];
+	rec->object = fields.at[JOURNAL_OBJECT];
 
 	if (rec->what < JOURNAL_PUT || rec->what > JOURNAL_DELETE_BUCKET)
 		return record_damaged(err, "journal", "its kind is unknown");

@@ -182,6 +182,7 @@ struct journal_record {
 	int64_t time_ms;
 	uint64_t version, extent, size; /* extent is pinned by a reference */
 	struct slice bucket, key;
+	struct slice object; /* of a put, or of tags: the encoded record */
 };
 
 void bucket_encode(struct buffer *, const struct bucket_record *);

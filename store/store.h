@@ -237,6 +237,20 @@ struct set_setting {
 };
 int store_set_setting(struct store *, struct set_setting *);
 
+/* Notes: what the journal's consumer keeps (watermarks, unfinished uploads,
+ * keys still to be looked at), opaque to the store, changed many at once. A key
+ * has 1 to 500 bytes. */
+struct note {
+	struct slice key;
+	struct slice value; /* at NULL: the note is removed */
+};
+struct set_notes {
+	struct change change;
+	const struct note *notes;
+	size_t n_notes;
+};
+int store_set_notes(struct store *, struct set_notes *);
+
 /* Lets go of journal entries up to `through` and of what they pinned, some at a
  * time: again while *more is set. */
 struct trim_journal {
@@ -320,6 +334,15 @@ uint64_t store_keys_generation(struct store *);
 /* 0 and the value in *value, or -1 and ERR_NOT_FOUND. */
 int store_setting(
     struct store *, const char *name, struct buffer *value, struct error *err);
+
+/* 0 and the value in *value, or -1 and ERR_NOT_FOUND. */
+int store_note(
+    struct store *, struct slice key, struct buffer *value, struct error *err);
+/* Visits notes whose key starts with prefix, in their order, from behind
+ * `after` (empty: from the first), until visit returns nonzero. */
+typedef int note_visit(struct slice key, struct slice value, void *arg);
+int store_notes(struct store *, struct slice prefix, struct slice after,
+    note_visit *, void *arg, struct error *err);
 
 /* Visits journal entries behind `after` in their sequence, until visit returns
  * nonzero. */

@@ -319,6 +319,13 @@ txn_journal(struct store_txn *txn, const struct change *change,
 		if (txn_extent_ref(txn, rec.extent, err) != 0)
 			return -1;
 	}
+	buffer_clear(&txn->object);
+	if (what == JOURNAL_PUT || what == JOURNAL_TAGS) {
+		object_encode(&txn->object, object);
+		if (txn->object.failed)
+			return error_nomem(err);
+		rec.object = buffer_slice(&txn->object);
+	}
 	buffer_clear(&txn->scratch);
 	journal_encode(&txn->scratch, &rec);
 	if (txn->scratch.failed)

@@ -40,6 +40,7 @@ struct store_txn {
 	struct txn_bucket buckets[TXN_BUCKETS];
 	size_t next_bucket;    /* the next place to give away */
 	struct buffer scratch; /* for encoding one record */
+	struct buffer object;  /* for the object in a journal entry */
 	int keys_changed, reaped, journalled, settings_changed;
 };
 
