@@ -1,0 +1,138 @@
+#ifndef REPLICATOR_REPLICATOR_H
+#define REPLICATOR_REPLICATOR_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "replicator/destination.h"
+#include "store/store.h"
+
+struct error;
+struct replicator;
+
+/*
+ * The replicator: keeps a copy of every acknowledged object at each
+ * destination, in an order that makes the copy a consistent past of the store
+ * at every instant. It consumes the store's journal: entry e may be published
+ * when e.begin <= W, W being the destination's durable watermark; entries of
+ * one key go in their sequence. Nothing is dropped because it failed.
+ *
+ * Destinations are kept in the store's notes (secrets sealed with the store's
+ * own key file, DIR/replicator.key, 0600), or given by the configuration file,
+ * which wins. Any thread may call any of these.
+ */
+
+/* What a person sets for a destination beside the provider's fields. */
+struct destination_policy {
+	const char *include,
+	    *exclude;              /* prefixes "bucket/prefix", comma separated;
+				    * exclude NULL: restic's locks */
+	uint64_t bytes_per_second; /* 0: unlimited */
+	unsigned concurrency;      /* 0: 16 */
+	const char *window; /* "22:00-06:00 Europe/Berlin"; NULL: always */
+	uint64_t delete_delay_ms; /* 0: deletes follow at once */
+	unsigned brake_percent;   /* share of deletes that pauses; 0: 30 */
+	uint64_t fold_bytes, fold_entries, fold_age_ms; /* 0: defaults */
+};
+
+enum destination_state {
+	DESTINATION_CONSISTENT,  /* a consistent past, moving on */
+	DESTINATION_CATCHING_UP, /* a backlog is being folded */
+	DESTINATION_SEEDING, /* objects that were there before are being copied
+			      */
+	DESTINATION_RECOVERING, /* the store is being rebuilt from it */
+	DESTINATION_PAUSED,     /* by a person, or by the brake: see reason */
+	DESTINATION_STOPPED     /* needs a person: see reason */
+};
+const char *destination_state_word(enum destination_state); /* "catching up" */
+
+struct destination_status {
+	char name[64];
+	enum provider provider;
+	char place[256]; /* "s3://bucket/path at endpoint", without secrets */
+	enum destination_state state;
+	char reason[512];
+	int from_config;
+	uint64_t watermark, journal_last;
+	int64_t safe_until_ms; /* everything committed before is outside; 0:
+				  nothing */
+	uint64_t lag_ms, lag_bytes, lag_entries;
+	uint64_t rate_bytes_per_second; /* over the last minute */
+	uint64_t estimate_s; /* until caught up; UINT64_MAX: not known */
+	uint64_t published, bytes, deletes, retries, failures; /* totals */
+	uint64_t parked, held, seed_done, seed_total;
+	char last_error[512];
+	int64_t last_error_ms;
+	int64_t clock_offset_ms;
+};
+
+struct replicator_options {
+	const char *dir; /* the data directory: key file, audit log */
+};
+
+/* Reads the destinations and starts a set of threads for each. */
+struct replicator *replicator_start(
+    struct store *, const struct replicator_options *, struct error *err);
+/* Ends transfers at their next step; unfinished uploads go on after a restart.
+ */
+void replicator_stop(struct replicator *);
+
+/* name: 1 to 63 of a-z 0-9 - _. who: for the audit log. ERR_EXISTS,
+ * ERR_INVALID. A destination that holds data while the store is empty is not
+ * synced to: it waits for `restore` (state stopped, with the reason). A path
+ * that another store owns is refused unless take_over. */
+int replicator_add(struct replicator *, const char *name,
+    const struct destination_fields *, const struct destination_policy *,
+    int take_over, const char *who, struct error *err);
+/* Replaces fields that are not NULL, and the policy if given. */
+int replicator_set(struct replicator *, const char *name,
+    const struct destination_fields *, const struct destination_policy *,
+    const char *who, struct error *err);
+/* Forgets it, and its pins; nothing outside is changed. */
+int replicator_remove(
+    struct replicator *, const char *name, const char *who, struct error *err);
+int replicator_pause(struct replicator *, const char *name, int pause,
+    const char *who, struct error *err);
+/* The Test button, with saved fields (name) or with given ones (name NULL). */
+int replicator_test(struct replicator *, const char *name,
+    const struct destination_fields *, probe_visit *, void *arg,
+    struct error *err);
+
+/* The i-th destination's status: 0, or 1 behind the last. */
+int replicator_status(
+    struct replicator *, size_t i, struct destination_status *);
+/* Its fields as JSON for people to edit: secrets are left out. */
+int replicator_fields_json(struct replicator *, const char *name,
+    struct buffer *json, struct error *err);
+/* x-amz-replication-status of a version: "COMPLETED", "PENDING", "FAILED"; NULL
+ * when no destination wants it. */
+const char *replicator_object_status(struct replicator *, struct slice bucket,
+    struct slice key, const struct object_record *);
+
+/* Objects that a destination could not take: name, key and why. */
+typedef int parked_visit(const char *destination, struct slice bucket,
+    struct slice key, const char *reason, int64_t since_ms, void *arg);
+int replicator_parked(
+    struct replicator *, parked_visit *, void *arg, struct error *err);
+
+/* Velero's backups found in the store and how far each is outside. */
+enum backup_state {
+	BACKUP_LOCAL,
+	BACKUP_PARTLY,
+	BACKUP_OUTSIDE,
+	BACKUP_VERIFIED
+};
+struct backup_status {
+	char bucket[64], prefix[256], name[256], phase[64];
+	uint64_t bytes, objects;
+	int64_t started_ms;
+	enum backup_state state;
+};
+typedef int backup_visit(const struct backup_status *, void *arg);
+int replicator_backups(struct replicator *, const char *destination,
+    backup_visit *, void *arg, struct error *err);
+
+/* Prometheus text. */
+void replicator_metrics(struct replicator *, struct buffer *);
+
+#endif
