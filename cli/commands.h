@@ -1,0 +1,31 @@
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stddef.h>
+
+#include "cli/options.h"
+
+/* All commands in the order in which help shows them. */
+extern const struct command commands[];
+extern const size_t n_commands;
+
+/* The command that words name ("key", "add"), and how many of them its name
+ * took; NULL: none. */
+const struct command *command_find(int argc, char **argv, int *taken);
+
+/* What each of them does: its exit status. */
+int run_serve(struct arguments *);
+int run_key_add(struct arguments *);
+int run_key_list(struct arguments *);
+int run_key_remove(struct arguments *);
+int run_bucket_add(struct arguments *);
+int run_bucket_list(struct arguments *);
+int run_bucket_remove(struct arguments *);
+int run_bucket_quota(struct arguments *);
+int run_bucket_versioning(struct arguments *);
+int run_status(struct arguments *);
+int run_check(struct arguments *);
+int run_help(struct arguments *);
+int run_version(struct arguments *);
+
+#endif

@@ -1,0 +1,91 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/control_client.h"
+#include "cli/say.h"
+
+/* holdfast status */
+
+static void
+print_disk(const json_t *disk)
+{
+	const char *band = say_text(disk, "band");
+	char all[32], left[32], reserve[32];
+
+	printf("disk         %s free of %s; %s\n",
+	    say_size(say_number(disk, "free_bytes"), left),
+	    say_size(say_number(disk, "bytes"), all),
+	    strcmp(band, "open") == 0 ? "all writes are taken"
+		: strcmp(band, "reserve") == 0
+		? "nearly full: only small writes and deletes are taken"
+		: "full: only deletes are taken");
+	printf("reserve      %s\n",
+	    say_size(say_number(disk, "reserve_bytes"), reserve));
+}
+
+static void
+print_server(const json_t *server)
+{
+	long long up = (long long)say_number(server, "uptime_seconds");
+	char resident[32];
+
+	if (!json_is_object(server)) {
+		puts("server       none runs on this directory");
+		return;
+	}
+	printf("server       holdfast %s, pid %lld, up %lldd "
+	       "%02lld:%02lld:%02lld, "
+	       "%s resident\n",
+	    say_text(server, "version"), (long long)say_number(server, "pid"),
+	    up / 86400, up / 3600 % 24, up / 60 % 60, up % 60,
+	    say_size(say_number(server, "resident_bytes"), resident));
+	printf("connections  %lld open, %lld accepted, %lld refused; %lld "
+	       "requests\n",
+	    (long long)say_number(server, "connections"),
+	    (long long)say_number(server, "accepted"),
+	    (long long)say_number(server, "refused"),
+	    (long long)say_number(server, "requests"));
+}
+
+static void
+print_counted(const json_t *status, const char *title, const char *count,
+    const char *bytes)
+{
+	char size[32];
+
+	printf("%-12s %lld, %s\n", title, (long long)say_number(status, count),
+	    say_size(say_number(status, bytes), size));
+}
+
+int
+run_status(struct arguments *args)
+{
+	struct error err = ERROR_INIT;
+	long long damaged;
+	json_t *answer;
+
+	if (control_call(arguments_text(args, "data", 0), "GET", "/v1/status",
+		NULL, &answer, &err) != 0)
+		return say_failure(&err);
+	if (arguments_flag(args, "json"))
+		return say_json(answer);
+	print_server(json_object_get(answer, "server"));
+	print_disk(json_object_get(answer, "disk"));
+	printf("buckets      %lld\n", (long long)say_number(answer, "buckets"));
+	print_counted(answer, "objects", "objects", "object_bytes");
+	print_counted(answer, "old versions", "noncurrent_versions",
+	    "noncurrent_version_bytes");
+	print_counted(answer, "uploads", "uploads", "upload_bytes");
+	damaged = (long long)say_number(answer, "damaged_contents");
+	if (damaged == 0)
+		puts("damage       none found");
+	else
+		printf(
+		    "damage       %lld contents: the log names them; stop the "
+		    "server and run `holdfast check --read-data`\n",
+		    damaged);
+	json_decref(answer);
+	return 0;
+}

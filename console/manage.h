@@ -1,0 +1,49 @@
+#ifndef CONSOLE_MANAGE_H
+#define CONSOLE_MANAGE_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+
+struct http_server;
+struct json_t;
+struct store;
+
+/*
+ * The control API: what a person may do to a running store, as JSON over a
+ * method and a path. The control socket serves it, and the command line calls
+ * it directly when no server runs, so that both do the same. May wait for the
+ * disk; any thread.
+ *
+ *     GET    /v1/keys                 {"keys": [...]}
+ *     POST   /v1/keys                 {"name", "access_key", "secret_key",
+ *                                      "rights": [...], "bucket", "prefix"},
+ *                                     all but the name optional; answers with
+ *                                     the secret, once
+ *     DELETE /v1/keys/KEY             an access key, or a key's name
+ *     GET    /v1/buckets              {"buckets": [...]}
+ *     POST   /v1/buckets              {"name", "quota_bytes", "versioning"}
+ *     PATCH  /v1/buckets/BUCKET       {"quota_bytes", "versioning"}
+ *     DELETE /v1/buckets/BUCKET
+ *     GET    /v1/status
+ *
+ * A failure answers {"error": SENTENCE}. Names in paths are percent-encoded.
+ */
+
+struct manage {
+	struct store *store;
+	struct http_server *server; /* NULL: no server runs */
+	int64_t started_ms;
+	int (*bucket_name_valid)(struct slice);
+};
+
+/* An HTTP status, and the answer (NULL for 204), which the caller releases.
+ * body may be NULL. */
+int manage_json(struct manage *, struct slice method, struct slice path,
+    const struct json_t *body, struct json_t **answer);
+
+/* The same in text. */
+int manage_text(struct manage *, struct slice method, struct slice path,
+    struct slice body, struct buffer *answer);
+
+#endif

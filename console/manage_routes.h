@@ -1,0 +1,24 @@
+#ifndef CONSOLE_MANAGE_ROUTES_H
+#define CONSOLE_MANAGE_ROUTES_H
+
+#include <jansson.h>
+
+#include "console/manage.h"
+
+struct error;
+
+/* What manage.c's table calls, for the files of console/manage*.c alone. Each
+ * returns the HTTP status of its success, or -1 and *err. */
+typedef int manage_route(struct manage *, struct slice name, const json_t *body,
+    json_t **answer, struct error *err);
+
+manage_route manage_list_keys, manage_add_key, manage_remove_key;
+manage_route manage_list_buckets, manage_add_bucket, manage_set_bucket,
+    manage_remove_bucket;
+manage_route manage_status;
+
+/* A member that may be missing (NULL). 0, or -1 and *err if it is no text. */
+int manage_string(
+    const json_t *body, const char *name, const char **text, struct error *err);
+
+#endif
