@@ -90,6 +90,35 @@ sync_names(struct store *store, const char *index_path, struct error *err)
 	return 0;
 }
 
+static int
+see_any(uint64_t id, void *arg)
+{
+	(void)id;
+	*(int *)arg = 1;
+	return 1;
+}
+
+/* Contents without an index are not what a crash left: a new index would have
+ * them all removed. */
+static int
+expect_index(struct store *store, struct error *err)
+{
+	struct stat st;
+	int any = 0;
+
+	if (fstatat(store->dirfd, "index/data.mdb", &st, 0) == 0 &&
+	    st.st_size > 0)
+		return 0;
+	if (extent_files(store->extents, 0, see_any, &any, err) != 0)
+		return -1;
+	if (any)
+		return error_set(err, ERR_DAMAGED,
+		    "%s has contents but no index: put its index back, or make"
+		    " a new one with `holdfast rebuild %s`",
+		    store->options.dir, store->options.dir);
+	return 0;
+}
+
 /* What the index knows of itself; a new one gets an identity. */
 static int
 load_index(
@@ -258,7 +287,7 @@ store_open(const struct store_options *options, struct error *err)
 	if (store->space == NULL)
 		goto fail;
 	store->extents = extent_dir_open(store->dirfd, err);
-	if (store->extents == NULL)
+	if (store->extents == NULL || expect_index(store, err) != 0)
 		goto fail;
 	store->index = index_open(path, options->map_bytes,
 	    (unsigned)(store->options.readers + store->options.io_threads +

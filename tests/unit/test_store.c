@@ -711,6 +711,27 @@ files_that_a_crash_left_are_removed_at_start(void **state)
 	(void)err;
 }
 
+static void
+contents_without_an_index_are_not_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct store_options options = { .dir = f->dir, .reserve_bytes = 1 };
+	struct error err = ERROR_INIT;
+	char from[96], to[96];
+
+	put(f, "a", 300000, 1, NULL);
+	store_close(f->store);
+	snprintf(from, sizeof(from), "%s/index", f->dir);
+	snprintf(to, sizeof(to), "%s/elsewhere", f->dir);
+	assert_int_equal(rename(from, to), 0);
+	assert_null(store_open(&options, &err));
+	assert_int_equal(err.kind, ERR_DAMAGED);
+	assert_non_null(strstr(err.text, "holdfast rebuild"));
+	assert_int_equal(rename(to, from), 0);
+	open_store(f);
+	expect(f, "a", 0, 300000, 1);
+}
+
 int
 main(void)
 {
@@ -730,6 +751,7 @@ main(void)
 		T(a_damaged_block_is_never_served),
 		T(the_journal_pins_what_it_names),
 		T(files_that_a_crash_left_are_removed_at_start),
+		T(contents_without_an_index_are_not_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
