@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,20 +17,15 @@
  * on.
  */
 
-#define BUFFER_BYTES (4 * CONTENT_BLOCK_BYTES)
 #define TURN_BYTES (32 * 1024 * 1024)
 
 struct copy_state {
 	struct put_part put;
 	struct multipart multipart;
 	struct copy_source source;
-	struct buffer inline_bytes;
-	int in_index;
-	uint64_t at, end;
+	struct source_reader reader;
 	struct payload payload; /* for its digests */
-	struct content *from;
 	struct content_writer *to;
-	char *memory;
 	struct s3_error s3err;
 	int failed;
 };
@@ -37,10 +33,8 @@ struct copy_state {
 static void
 free_state(struct copy_state *state)
 {
-	content_close(state->from);
+	source_reader_free(&state->reader);
 	payload_free(&state->payload);
-	buffer_free(&state->inline_bytes);
-	free(state->memory);
 }
 
 static void
@@ -72,63 +66,35 @@ stored(struct s3_request *req)
 /* ---- on a worker ---- */
 
 static int
-write_bytes(struct copy_state *state, char *bytes, size_t len)
+begin(struct s3_request *req, struct copy_state *state)
 {
 	struct error err = ERROR_INIT;
-	size_t n;
 
-	if (payload_feed(&state->payload, bytes, len, &n, &state->s3err) != 0)
-		return -1;
-	if (content_write(state->to, bytes, n, &err) != 0)
-		return s3_error_from(&state->s3err, &err);
-	state->at += len;
-	return 0;
+	state->to = content_begin(
+	    req->store, state->reader.end - state->reader.at, &err);
+	return state->to != NULL ? 0 : s3_error_from(&state->s3err, &err);
 }
 
 static int
-open_both(struct s3_request *req, struct copy_state *state)
+copy_some(struct s3_request *req, struct copy_state *state)
 {
 	struct error err = ERROR_INIT;
+	uint64_t stop = state->reader.at + TURN_BYTES;
+	size_t fed;
+	char *bytes;
+	long n = 1;
 
-	state->to = content_begin(req->store, state->end - state->at, &err);
-	if (state->to == NULL)
-		return s3_error_from(&state->s3err, &err);
-	if (state->in_index || state->at == state->end)
-		return 0;
-	if ((state->memory = aligned_alloc(4096, BUFFER_BYTES)) == NULL)
-		return s3_error_set(&state->s3err, S3_SLOW_DOWN, NULL);
-	state->from =
-	    content_open(req->store, state->source.object.extent, &err);
-	if (state->from == NULL && err.kind == ERR_NOT_FOUND)
-		return s3_error_set(&state->s3err, S3_SLOW_DOWN,
-		    "The source was replaced meanwhile: send the request "
-		    "again.");
-	if (state->from == NULL)
-		return s3_error_from(&state->s3err, &err);
-	return 0;
-}
-
-static int
-copy_some(struct copy_state *state)
-{
-	struct error err = ERROR_INIT;
-	uint64_t stop = state->end;
-	const char *at;
-	long n;
-
-	if (state->in_index && state->at < state->end)
-		return write_bytes(state, state->inline_bytes.at + state->at,
-		    (size_t)(state->end - state->at));
-	if (stop - state->at > TURN_BYTES)
-		stop = state->at + TURN_BYTES;
-	while (state->at < stop) {
-		n = content_read(state->from, state->at, state->end,
-		    state->memory, BUFFER_BYTES, 0, &at, &err);
-		if (n <= 0)
-			return s3_error_from(&state->s3err, &err);
-		if (write_bytes(state, state->memory + (at - state->memory),
-			(size_t)n) != 0)
+	while (state->reader.at < stop && n > 0) {
+		n = source_read(
+		    req, &state->source, &state->reader, &bytes, &state->s3err);
+		if (n < 0 ||
+		    (n > 0 &&
+			payload_feed(&state->payload, bytes, (size_t)n, &fed,
+			    &state->s3err) != 0))
 			return -1;
+		if (n > 0 &&
+		    content_write(state->to, bytes, (size_t)n, &err) != 0)
+			return s3_error_from(&state->s3err, &err);
 	}
 	return 0;
 }
@@ -165,9 +131,10 @@ copy_turn(struct s3_request *req)
 {
 	struct copy_state *state = req->state;
 
-	if ((state->to == NULL && open_both(req, state) != 0) ||
-	    copy_some(state) != 0 ||
-	    (state->at == state->end && finish(req, state) != 0)) {
+	if ((state->to == NULL && begin(req, state) != 0) ||
+	    copy_some(req, state) != 0 ||
+	    (state->reader.at == state->reader.end &&
+		finish(req, state) != 0)) {
 		content_drop(state->to);
 		state->failed = 1;
 	}
@@ -186,7 +153,7 @@ turned(struct s3_request *req)
 		s3_fail(req, &state->s3err);
 		return;
 	}
-	if (state->at < state->end) {
+	if (state->reader.at < state->reader.end) {
 		s3_work(req, copy_turn, turned);
 		return;
 	}
@@ -199,29 +166,27 @@ turned(struct s3_request *req)
 }
 
 static int
-choose_range(struct s3_request *req, struct copy_state *state)
+choose_range(
+    struct s3_request *req, struct copy_state *state, struct s3_error *s3err)
 {
 	struct slice range =
 	    http_header_get(req->head, "x-amz-copy-source-range");
+	struct source_reader *reader = &state->reader;
 	uint64_t size = state->source.object.size;
 
-	state->at = 0;
-	state->end = size;
+	reader->at = 0;
+	reader->end = size;
 	if (range.len > 0 &&
-	    range_parse_copy(range, size, &state->at, &state->end) != 0) {
-		s3_fail_code(req, S3_INVALID_ARGUMENT,
+	    range_parse_copy(range, size, &reader->at, &reader->end) != 0)
+		return s3_error_set(s3err, S3_INVALID_ARGUMENT,
 		    "Range specified is not valid for source object of size: "
-		    "%llu",
-		    (unsigned long long)size);
-		return -1;
-	}
-	if (state->end - state->at > PART_MAX_BYTES) {
-		s3_fail_code(req, S3_INVALID_REQUEST,
+		    "%" PRIu64,
+		    size);
+	if (reader->end - reader->at > PART_MAX_BYTES)
+		return s3_error_set(s3err, S3_INVALID_REQUEST,
 		    "The specified copy source is larger than the maximum "
 		    "allowable size for a copy source: %llu",
-		    (unsigned long long)PART_MAX_BYTES);
-		return -1;
-	}
+		    PART_MAX_BYTES);
 	return 0;
 }
 
@@ -229,6 +194,7 @@ void
 run_upload_part_copy(struct s3_request *req)
 {
 	struct copy_state *state;
+	struct s3_error s3err = S3_ERROR_INIT;
 
 	if ((state = s3_memory(req, sizeof(*state))) == NULL) {
 		s3_fail_nomem(req);
@@ -238,13 +204,14 @@ run_upload_part_copy(struct s3_request *req)
 	if (part_number_or_fail(req, &state->put.number) != 0 ||
 	    multipart_or_fail(req, &state->multipart) != 0)
 		return;
-	if (copy_source_or_fail(req, &state->source, &state->inline_bytes,
-		&state->in_index) != 0 ||
-	    choose_range(req, state) != 0) {
-		buffer_free(&state->inline_bytes);
+	if (copy_source_or_fail(req, &state->source, &state->reader) != 0)
+		return;
+	if (choose_range(req, state, &s3err) != 0) {
+		source_reader_free(&state->reader);
+		s3_fail(req, &s3err);
 		return;
 	}
-	payload_plain(&state->payload, state->end - state->at,
+	payload_plain(&state->payload, state->reader.end - state->reader.at,
 	    (enum checksum_kind)state->multipart.record.checksum_kind);
 	s3_work(req, copy_turn, turned);
 }

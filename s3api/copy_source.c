@@ -1,8 +1,11 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/encode.h"
 #include "s3api/copy_source.h"
 #include "s3api/ids.h"
+
+#define BUFFER_BYTES (4 * CONTENT_BLOCK_BYTES)
 
 /* Splits "/bucket/key?versionId=v" (the first '/' is optional) and decodes it.
  * 0, or -1 and *s3err. */
@@ -53,7 +56,7 @@ invalid:
 
 static int
 look_up(struct s3_request *req, struct copy_source *source,
-    struct buffer *inline_bytes, int *inline_found, struct s3_error *s3err)
+    struct source_reader *reader, struct s3_error *s3err)
 {
 	struct bucket_record bucket;
 	struct error err = ERROR_INIT;
@@ -62,8 +65,9 @@ look_up(struct s3_request *req, struct copy_source *source,
 		req->store, source->bucket, &bucket, &req->memory, &err) != 0)
 		return s3_error_from(s3err, &err);
 	if (store_object(req->store, source->bucket, source->key,
-		source->version, &source->object, &req->memory, inline_bytes,
-		inline_found, &err) != 0) {
+		source->version, &source->object, &req->memory,
+		reader == NULL ? NULL : &reader->inline_bytes,
+		reader == NULL ? NULL : &reader->in_index, &err) != 0) {
 		if (err.kind == ERR_DELETE_MARKER)
 			return s3_error_set(s3err, S3_INVALID_REQUEST,
 			    "The source of a copy request may not specifically "
@@ -82,7 +86,7 @@ look_up(struct s3_request *req, struct copy_source *source,
 
 int
 copy_source_or_fail(struct s3_request *req, struct copy_source *source,
-    struct buffer *inline_bytes, int *inline_found)
+    struct source_reader *reader)
 {
 	struct s3_error s3err = S3_ERROR_INIT;
 	struct slice text = http_header_get(req->head, "x-amz-copy-source");
@@ -95,11 +99,13 @@ copy_source_or_fail(struct s3_request *req, struct copy_source *source,
 		    "The access key has no right to read the copy's source.");
 		goto fail;
 	}
-	if (look_up(req, source, inline_bytes, inline_found, &s3err) != 0)
+	if (look_up(req, source, reader, &s3err) != 0)
 		goto fail;
 	return 0;
 
 fail:
+	if (reader != NULL)
+		source_reader_free(reader);
 	s3_fail(req, &s3err);
 	return -1;
 }
@@ -110,4 +116,58 @@ copy_source_header(struct s3_request *req, const struct copy_source *source)
 	if (source->version_text[0] != '\0')
 		http_out_header_text(&req->headers,
 		    "x-amz-copy-source-version-id", source->version_text);
+}
+
+static int
+open_content(struct s3_request *req, const struct copy_source *source,
+    struct source_reader *reader, struct s3_error *s3err)
+{
+	struct error err = ERROR_INIT;
+
+	if ((reader->memory = aligned_alloc(4096, BUFFER_BYTES)) == NULL)
+		return s3_error_set(s3err, S3_SLOW_DOWN, NULL);
+	reader->content = content_open(req->store, source->object.extent, &err);
+	if (reader->content != NULL)
+		return 0;
+	if (err.kind == ERR_NOT_FOUND)
+		return s3_error_set(s3err, S3_SLOW_DOWN,
+		    "The source was replaced meanwhile: send the request "
+		    "again.");
+	return s3_error_from(s3err, &err);
+}
+
+long
+source_read(struct s3_request *req, const struct copy_source *source,
+    struct source_reader *reader, char **bytes, struct s3_error *s3err)
+{
+	struct error err = ERROR_INIT;
+	const char *at;
+	long n;
+
+	if (reader->at == reader->end)
+		return 0;
+	if (reader->in_index) {
+		*bytes = reader->inline_bytes.at + reader->at;
+		n = (long)(reader->end - reader->at);
+		reader->at = reader->end;
+		return n;
+	}
+	if (reader->content == NULL &&
+	    open_content(req, source, reader, s3err) != 0)
+		return -1;
+	n = content_read(reader->content, reader->at, reader->end,
+	    reader->memory, BUFFER_BYTES, 0, &at, &err);
+	if (n <= 0)
+		return s3_error_from(s3err, &err);
+	*bytes = reader->memory + (at - reader->memory);
+	reader->at += (uint64_t)n;
+	return n;
+}
+
+void
+source_reader_free(struct source_reader *reader)
+{
+	content_close(reader->content);
+	buffer_free(&reader->inline_bytes);
+	free(reader->memory);
 }

@@ -132,6 +132,56 @@ s3_gone(struct s3_request *req)
 
 /* ---- errors ---- */
 
+/* The elements that AWS adds to say which thing the error is about. */
+static void
+add_details(struct s3_request *req, enum s3_code code, struct buffer *out)
+{
+	switch (code) {
+	case S3_NO_SUCH_BUCKET:
+	case S3_BUCKET_NOT_EMPTY:
+	case S3_BUCKET_ALREADY_OWNED_BY_YOU:
+	case S3_INVALID_BUCKET_NAME:
+		xml_text(out, "BucketName", req->bucket);
+		break;
+	case S3_NO_SUCH_KEY:
+		xml_text(out, "Key", req->key);
+		break;
+	case S3_NO_SUCH_VERSION:
+		xml_text(out, "Key", req->key);
+		xml_text(
+		    out, "VersionId", target_get(&req->target, "versionId"));
+		break;
+	case S3_NO_SUCH_UPLOAD:
+		xml_text(out, "UploadId", target_get(&req->target, "uploadId"));
+		break;
+	default:
+		break;
+	}
+}
+
+/* The error document in req->out. */
+static void
+write_error(struct s3_request *req, const struct s3_error *s3err)
+{
+	struct slice resource = req->head->path;
+	struct buffer *details = &req->scratch;
+
+	buffer_clear(&req->out);
+	buffer_clear(details);
+	add_details(req, s3err->code, details);
+	if (req->bucket.len > 0) {
+		buffer_clear(&req->memory);
+		buffer_add_u8(&req->memory, '/');
+		buffer_add_slice(&req->memory, req->bucket);
+		if (req->key.len > 0)
+			buffer_add_u8(&req->memory, '/');
+		buffer_add_slice(&req->memory, req->key);
+		resource = buffer_slice(&req->memory);
+	}
+	s3_error_xml(
+	    &req->out, s3err, buffer_slice(details), resource, req->id);
+}
+
 void
 s3_fail(struct s3_request *req, const struct s3_error *s3err)
 {
@@ -152,7 +202,7 @@ s3_fail(struct s3_request *req, const struct s3_error *s3err)
 	if (status != 304) {
 		http_out_header_text(
 		    &req->headers, "Content-Type", "application/xml");
-		s3_error_xml(&req->out, s3err, req->head->path, req->id);
+		write_error(req, s3err);
 	}
 	finish(req, status, s3err->code, req->out.at,
 	    req->out.failed ? 0 : req->out.len);

@@ -194,6 +194,6 @@ s3_refusal_body(struct buffer *out, int status, const char *reason,
 	else if (status == 414)
 		code = S3_INVALID_URI;
 	s3_error_set(&s3err, code, "%s", reason);
-	s3_error_xml(out, &s3err, none, "");
+	s3_error_xml(out, &s3err, none, none, "");
 	*content_type = "application/xml";
 }

@@ -252,12 +252,13 @@ s3_error_from(struct s3_error *s3err, const struct error *err)
 
 void
 s3_error_xml(struct buffer *out, const struct s3_error *s3err,
-    struct slice resource, const char *request_id)
+    struct slice details, struct slice resource, const char *request_id)
 {
 	buffer_add_text(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
 	xml_open(out, "Error");
 	xml_string(out, "Code", s3_code_name(s3err->code));
 	xml_string(out, "Message", s3err->message);
+	buffer_add_slice(out, details);
 	xml_text(out, "Resource", resource);
 	xml_string(out, "RequestId", request_id);
 	xml_string(out, "HostId", "holdfast");

@@ -9,7 +9,7 @@
 struct tagging_state {
 	struct set_bucket bucket;
 	struct set_tags object;
-	struct buffer pairs;
+	struct slice pairs; /* in the request's memory */
 	enum bucket_versioning versioning;
 };
 
@@ -20,6 +20,26 @@ state_new(struct s3_request *req)
 	if (req->state == NULL)
 		s3_fail_nomem(req);
 	return req->state;
+}
+
+/* The body's tags into the request's memory. 0, or -1 having failed it. */
+static int
+read_tags(struct s3_request *req, struct tagging_state *state, size_t max)
+{
+	struct buffer pairs = BUFFER_INIT;
+	struct s3_error s3err = S3_ERROR_INIT;
+
+	if (tags_of_xml(buffer_slice(&req->out), max, &pairs, &s3err) != 0) {
+		buffer_free(&pairs);
+		s3_fail(req, &s3err);
+		return -1;
+	}
+	state->pairs = s3_keep(req, buffer_slice(&pairs));
+	buffer_free(&pairs);
+	if (state->pairs.at != NULL)
+		return 0;
+	s3_fail_nomem(req);
+	return -1;
 }
 
 /* ---- buckets ---- */
@@ -44,7 +64,6 @@ bucket_set(struct s3_request *req)
 {
 	struct tagging_state *state = req->state;
 
-	buffer_free(&state->pairs);
 	if (state->bucket.change.failed)
 		s3_fail_store(req, &state->bucket.change.err);
 	else
@@ -59,7 +78,7 @@ set_bucket(struct s3_request *req)
 
 	set->name = req->bucket;
 	set->what = BUCKET_SET_TAGS;
-	set->tags = buffer_slice(&state->pairs);
+	set->tags = state->pairs;
 	s3_prepare(req, &set->change, bucket_set);
 	store_set_bucket(req->store, set);
 }
@@ -68,15 +87,8 @@ static void
 bucket_read(struct s3_request *req)
 {
 	struct tagging_state *state = req->state;
-	struct s3_error s3err = S3_ERROR_INIT;
-
-	if (tags_of_xml(buffer_slice(&req->out), TAGS_MAX_BUCKET, &state->pairs,
-		&s3err) != 0) {
-		buffer_free(&state->pairs);
-		s3_fail(req, &s3err);
-		return;
-	}
-	set_bucket(req);
+	if (read_tags(req, state, TAGS_MAX_BUCKET) == 0)
+		set_bucket(req);
 }
 
 void
@@ -139,7 +151,6 @@ object_set(struct s3_request *req)
 {
 	struct tagging_state *state = req->state;
 
-	buffer_free(&state->pairs);
 	if (state->object.change.failed) {
 		s3_fail_store(req, &state->object.change.err);
 		return;
@@ -156,13 +167,11 @@ set_object(struct s3_request *req)
 	struct object_record object;
 
 	if (object_or_fail(req, &object, &set->version, &state->versioning) !=
-	    0) {
-		buffer_free(&state->pairs);
+	    0)
 		return;
-	}
 	set->bucket = req->bucket;
 	set->key = req->key;
-	set->tags = buffer_slice(&state->pairs);
+	set->tags = state->pairs;
 	s3_prepare(req, &set->change, object_set);
 	store_set_tags(req->store, set);
 }
@@ -171,15 +180,8 @@ static void
 object_read(struct s3_request *req)
 {
 	struct tagging_state *state = req->state;
-	struct s3_error s3err = S3_ERROR_INIT;
-
-	if (tags_of_xml(buffer_slice(&req->out), TAGS_MAX_OBJECT, &state->pairs,
-		&s3err) != 0) {
-		buffer_free(&state->pairs);
-		s3_fail(req, &s3err);
-		return;
-	}
-	set_object(req);
+	if (read_tags(req, state, TAGS_MAX_OBJECT) == 0)
+		set_object(req);
 }
 
 void

@@ -42,9 +42,7 @@ add_tag(struct buffer *pairs, struct slice key, struct slice value, size_t max,
 			    "Cannot provide multiple Tags with the same key");
 	}
 	if (n == max)
-		return s3_error_set(s3err,
-		    max == TAGS_MAX_OBJECT ? S3_INVALID_REQUEST
-					   : S3_INVALID_TAG,
+		return s3_error_set(s3err, S3_INVALID_TAG,
 		    "Object tags cannot be greater than %zu", max);
 	pairs_add(pairs, key, value);
 	if (pairs->failed)

@@ -289,7 +289,8 @@ apply_put(struct store_txn *txn, struct change *change)
 		rec.extent = p->source.extent;
 		memcpy(rec.md5, p->source.md5, sizeof(rec.md5));
 		rec.parts = p->source.parts;
-		rec.checksum = p->source.checksum;
+		if (!p->replace_checksum)
+			rec.checksum = p->source.checksum;
 		if (!p->replace_attributes)
 			rec.attributes = p->source.attributes;
 		if (!p->replace_tags)

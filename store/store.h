@@ -133,7 +133,7 @@ struct put_object {
 	uint64_t source_version; /* 0: the current one; VERSION_NULL */
 	object_check *source_check;
 	void *source_check_arg;
-	int replace_attributes, replace_tags;
+	int replace_attributes, replace_tags, replace_checksum;
 	struct object_record
 	    source; /* out: size, etag, version, mtime, checksum */
 	/* Out, also of the bucket. */
