@@ -119,15 +119,25 @@ class Verifier:
                 for t in answer.xml().iter("Tag")} or None
 
     def found(self, path, query, legal):
-        """What an object holds, as the legal value whose bytes it has."""
+        """What an object holds, as the legal value whose bytes (and tags, if
+        any legal one has some) it has, and the answer to GET."""
         answer = self.reader.ask("GET", path, query)
         if answer.status == 404:
             return None, None
         if answer.status != 200:
             raise Wrong(f"GET {path} answers {answer}")
-        for what in legal:
-            if isinstance(what, dict) and answer.body == bytes_of(what):
-                return dict(what), answer
+        same = [what for what in legal
+                if isinstance(what, dict) and answer.body == bytes_of(what)]
+        if any("tags" in what for what in same):
+            tags = self.tags(path)
+            found = dict(same[0])
+            found.pop("tags", None)
+            if tags:
+                found["tags"] = tags
+            same = [what for what in same if what.get("tags") == tags] or [
+                found]
+        if same:
+            return same[0], answer
         raise Wrong(f"GET {path} {query} gives {len(answer.body)} bytes "
                     f"{answer.body[:40]!r}; legal: "
                     f"{[say(w) for w in legal]}")
@@ -158,11 +168,6 @@ class Verifier:
                     self.wrong.append(f"{bucket}/{key} is listed as {entry}, "
                                       f"and GET says {answer.get('ETag')}")
                 self.etag(f"{bucket}/{key}", answer, what)
-                if any(isinstance(w, dict) and "tags" in w for w in legal):
-                    what.pop("tags", None)
-                    tags = self.tags(f"/{bucket}/{key}")
-                    if tags:
-                        what["tags"] = tags
             self.seen[name] = what
             self.expect(name, what)
         for key in listed:

@@ -202,7 +202,7 @@ class Uploads(Client):
         big = PART if n == 1 else None
         parts, whole = [], []
         for number in ((1, 2) if big else (3,)):
-            size = big if number == 1 else self.rng.choice(LARGE + SMALL[1:])
+            size = big if number == 1 else self.rng.choice(LARGE + SMALL[2:])
             if self.rng.random() < 0.7:
                 self.part(key, upload, number, size)
             part, made = self.part(key, upload, number, size)
