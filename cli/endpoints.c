@@ -2,8 +2,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/log.h"
-#include "base/version.h"
 #include "cli/endpoints.h"
 #include "cli/options.h"
 #include "console/admin.h"
@@ -77,25 +75,19 @@ say_address(const struct endpoints *e, size_t n, const char *address,
 }
 
 void
-endpoints_announce(const struct endpoints *e, const struct arguments *args)
+endpoints_addresses(const struct endpoints *e, const struct arguments *args,
+    char *s3, size_t s3_room, char *admin, size_t admin_room)
 {
-	char s3[512], admin[300], one[300];
 	size_t i, n = s3_count(args), len = 0;
+	char one[300];
 
 	s3[0] = '\0';
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n && len < s3_room; i++) {
 		say_address(e, i, arguments_text(args, "listen", i),
 		    e->tls == NULL ? "http" : "https", one, sizeof(one));
-		if (len < sizeof(s3))
-			len += (size_t)snprintf(s3 + len, sizeof(s3) - len,
-			    "%s%s", i == 0 ? "" : " ", one);
+		len += (size_t)snprintf(
+		    s3 + len, s3_room - len, "%s%s", i == 0 ? "" : " ", one);
 	}
 	say_address(e, n, arguments_text(args, "admin-listen", 0), "http",
-	    admin, sizeof(admin));
-	log_fields(LOG_INFO, "serve.ready", "ready",
-	    (const struct log_field[]){ LOG_T("endpoint", s3),
-		LOG_T("admin", admin),
-		LOG_T("data", arguments_text(args, "data", 0)),
-		LOG_T("version", HOLDFAST_VERSION) },
-	    4);
+	    admin, admin_room);
 }

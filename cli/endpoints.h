@@ -24,7 +24,8 @@ struct endpoints {
 /* Binds all of them. 0, or -1 and *err, which names the option. */
 int endpoints_listen(
     const struct endpoints *, const struct arguments *, struct error *err);
-/* Logs that they serve, each by its address with the port that it got. */
-void endpoints_announce(const struct endpoints *, const struct arguments *);
+/* Those of S3 and the admin port for people, each with the port that it got. */
+void endpoints_addresses(const struct endpoints *, const struct arguments *,
+    char *s3, size_t s3_room, char *admin, size_t admin_room);
 
 #endif

@@ -1,3 +1,4 @@
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -79,8 +80,8 @@ command_entry(FILE *out, const struct command *command)
 	fprintf(out, ".SS holdfast %s%s%s\n", command->name,
 	    command->operands == NULL ? "" : " ",
 	    command->operands == NULL ? "" : command->operands);
-	fputs("To ", out);
-	roff(out, command->summary);
+	fputc(toupper((unsigned char)command->summary[0]), out);
+	roff(out, command->summary + 1);
 	fputs(".\n", out);
 	if (command->details != NULL)
 		paragraph(out, command->details);
@@ -155,7 +156,7 @@ help_manual(FILE *out)
 	    "too, "
 	    "as told there.");
 	fputs(
-	    "\n.SH EXAMPLES\n.PP\nA server on a directory of one's own, and a "
+	    "\n.SH EXAMPLES\nA server on a directory of one's own, and a "
 	    "bucket and a key for it:\n.PP\n.nf\n",
 	    out);
 	roff(out,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/certificate.h"
 #include "cli/commands.h"
 #include "cli/credentials.h"
@@ -181,6 +182,7 @@ make_admin(struct serving *s, struct error *err)
 static int
 start(struct serving *s, struct error *err)
 {
+	char s3_address[512], admin_address[300];
 	struct endpoints endpoints;
 
 	if (open_access_log(s, err) != 0 || open_store(s, err) != 0 ||
@@ -190,10 +192,19 @@ start(struct serving *s, struct error *err)
 		return -1;
 	endpoints = (struct endpoints){ s->server, s->s3, s->admin, s->tls,
 		s->data_dirfd };
-	if (endpoints_listen(&endpoints, s->args, err) != 0 ||
-	    http_server_run(s->server, err) != 0)
+	if (endpoints_listen(&endpoints, s->args, err) != 0)
 		return -1;
-	endpoints_announce(&endpoints, s->args);
+	endpoints_addresses(&endpoints, s->args, s3_address, sizeof(s3_address),
+	    admin_address, sizeof(admin_address));
+	admin_set_addresses(s->admin, s3_address, admin_address);
+	if (http_server_run(s->server, err) != 0)
+		return -1;
+	log_fields(LOG_INFO, "serve.ready", "ready",
+	    (const struct log_field[]){ LOG_T("endpoint", s3_address),
+		LOG_T("admin", admin_address),
+		LOG_T("data", arguments_text(s->args, "data", 0)),
+		LOG_T("version", HOLDFAST_VERSION) },
+	    4);
 	process_notify("READY=1");
 	return 0;
 }

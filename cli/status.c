@@ -41,6 +41,8 @@ print_server(const json_t *server)
 	    say_text(server, "version"), (long long)say_number(server, "pid"),
 	    up / 86400, up / 3600 % 24, up / 60 % 60, up % 60,
 	    say_size(say_number(server, "resident_bytes"), resident));
+	printf("endpoint     %s\nadmin        %s\n",
+	    say_text(server, "endpoint"), say_text(server, "admin"));
 	printf("connections  %lld open, %lld accepted, %lld refused; %lld "
 	       "requests\n",
 	    (long long)say_number(server, "connections"),

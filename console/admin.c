@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -35,6 +36,16 @@ void
 admin_free(struct admin *admin)
 {
 	free(admin);
+}
+
+void
+admin_set_addresses(
+    struct admin *admin, const char *endpoints, const char *admin_address)
+{
+	snprintf(admin->manage.endpoints, sizeof(admin->manage.endpoints), "%s",
+	    endpoints);
+	snprintf(admin->manage.admin_address,
+	    sizeof(admin->manage.admin_address), "%s", admin_address);
 }
 
 static void

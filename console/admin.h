@@ -35,6 +35,11 @@ struct admin *admin_new(const struct admin_sources *, struct error *err);
 /* After the HTTP server has been freed. NULL is allowed. */
 void admin_free(struct admin *);
 
+/* Where the server listens, for people: "http://127.0.0.1:9000". Before it
+ * runs. The texts are copied, and cut if they are very long. */
+void admin_set_addresses(
+    struct admin *, const char *endpoints, const char *admin_address);
+
 /* For struct http_listener; their context is the struct admin. */
 http_handler admin_handle;
 http_handler control_handle;

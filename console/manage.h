@@ -34,6 +34,7 @@ struct manage {
 	struct store *store;
 	struct http_server *server; /* NULL: no server runs */
 	int64_t started_ms;
+	char endpoints[512], admin_address[300];
 	int (*bucket_name_valid)(struct slice);
 };
 

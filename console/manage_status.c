@@ -24,8 +24,9 @@ server_json(const struct manage *manage)
 	http_server_counters(manage->server, &counters);
 	process_figures(&process);
 	clock_iso8601(manage->started_ms, started);
-	return json_pack(
-	    "{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, "
+			 "s:I, s:I, s:I, s:f}",
+	    "endpoint", manage->endpoints, "admin", manage->admin_address,
 	    "version", HOLDFAST_VERSION, "pid", (int)getpid(), "started",
 	    started, "uptime_seconds",
 	    (json_int_t)((clock_wall_ms() - manage->started_ms) / 1000),
