@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -129,6 +130,22 @@ make_server(struct serving *s, struct error *err)
 	return s->server == NULL ? -1 : 0;
 }
 
+/* Once. A journal keeps what it is told and has other readers, so it is told
+ * only where the pair is. */
+static void
+show_pair(const char *dir, const struct credentials *pair)
+{
+	int journal = getenv("JOURNAL_STREAM") != NULL;
+
+	printf("First start: the administrator's key pair was made. It is in "
+	       "%s/credentials.\n",
+	    dir);
+	if (!journal)
+		printf("access key: %s\nsecret key: %s\n", pair->access_key,
+		    pair->secret);
+	(void)fflush(stdout);
+}
+
 static int
 make_door(struct serving *s, struct error *err)
 {
@@ -144,14 +161,8 @@ make_door(struct serving *s, struct error *err)
 	options.admin_access_key = pair.access_key;
 	options.admin_secret = pair.secret;
 	s->s3 = s3_new(&options, s->store, err);
-	if (s->s3 != NULL && pair.made) {
-		printf(
-		    "First start: this is the administrator's key pair. It is "
-		    "kept in %s/credentials.\naccess key: %s\nsecret key: %s\n",
-		    arguments_text(s->args, "data", 0), pair.access_key,
-		    pair.secret);
-		(void)fflush(stdout);
-	}
+	if (s->s3 != NULL && pair.made)
+		show_pair(arguments_text(s->args, "data", 0), &pair);
 	credentials_wipe(&pair);
 	return s->s3 == NULL ? -1 : 0;
 }
