@@ -51,7 +51,7 @@ $(BUILD)/%.o: %.c
 	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 -include $(SOURCES:%.c=$(BUILD)/%.d)
--include $(wildcard $(BUILD)/tests/unit/*.d $(BUILD)/tests/fuzz/*.d)
+-include $(wildcard $(BUILD)/tests/unit/*.d $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/bench/*.d)
 
 ## run            start the server on ./data with a key pair made for it
 run: $(PROGRAM)
@@ -69,6 +69,12 @@ $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL) -lcmocka
+
+# Measurements of the store alone, run by hand.
+$(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
 
 ## check-layers   who may include whom
 check-layers:
