@@ -9,6 +9,7 @@
 
 struct error;
 struct http_client;
+struct http_trust;
 
 /*
  * Outgoing HTTP by libcurl. A client belongs to one thread at a time and keeps
@@ -17,14 +18,23 @@ struct http_client;
  * is plain code and its memory is bounded.
  */
 
+/* The certificates that are trusted: the system's, and those of ca_pem (NULL:
+ * none) beside them. Read once and shared by all clients of a destination. NULL
+ * and *err when ca_pem holds no certificate. Any thread may use it; freed when
+ * its last user is. */
+struct http_trust *http_trust_new(const char *ca_pem, struct error *err);
+void http_trust_free(struct http_trust *); /* NULL is allowed */
+
+/* Not owned: must outlive its clients. */
 struct http_client_settings {
-	const char *proxy;  /* "http://user:password@host:port"; NULL: none.
-			     * Never taken from the environment. */
-	const char *ca_pem; /* trusted beside the system's; NULL: none */
+	const char *proxy; /* "http://user:password@host:port"; NULL: none.
+			    * Never taken from the environment. */
+	struct http_trust *trust;  /* NULL: the system's alone */
 	uint64_t bytes_per_second; /* of each client; 0: unlimited */
 	uint64_t connect_timeout_ms, stall_timeout_ms; /* 0: 10 s, 30 s */
 	const char *user_agent; /* NULL: "holdfast/VERSION" */
-	/* Another name resolution, for tests: "host:port:address" lines. */
+	/* Another name resolution, for tests and private clouds:
+	 * "host:port:address" lines, or "host:port:address:port". */
 	const char *resolve;
 	int (*stopped)(
 	    void *arg); /* asked now and then; nonzero ends the call */
@@ -35,7 +45,7 @@ struct http_client_settings {
  * the end, -1 to give up (with *fault set by the caller's own means). */
 typedef long http_body_source(void *arg, char *room, size_t len);
 /* Takes bytes of an answer's body: 0, or -1 to give up. Only called for a
- * successful status (2xx); the body of others is kept in `error_body`. */
+ * successful status (2xx); the body of others is kept in `answer`. */
 typedef int http_body_sink(void *arg, const char *bytes, size_t len);
 
 struct http_call {
@@ -53,6 +63,8 @@ struct http_call {
 	    *sink; /* NULL: the body goes into `answer` (at most 8 MiB) */
 	void *sink_arg;
 	uint64_t total_timeout_ms; /* 0: none but the stall timeout */
+	uint64_t stall_timeout_ms; /* 0: the settings'; for requests that the
+				    * server thinks about */
 
 	/* Out. */
 	int status;                /* 0 when no answer came */
@@ -64,8 +76,11 @@ struct http_call {
 		uint64_t resolve_us, connect_us, tls_us, first_byte_us,
 		    total_us;
 	} times;
-	char peer[64];      /* address that answered */
-	struct fault fault; /* transport failures: sorted, with a sentence */
+	char peer[64]; /* address that answered */
+	/* Transport failures: sorted, with a sentence. When an answer came:
+	 * status, retry_after_ms and request_id, for the caller to go on from,
+	 * with FAULT_NONE as kind. */
+	struct fault fault;
 };
 
 /* Once per process, before threads. */
@@ -76,15 +91,16 @@ struct http_client *http_client_new(
 void http_client_free(struct http_client *);
 
 /* Does the call. 0 when an answer came, whatever its status; -1 and
- * call->fault. Redirects are not followed. */
+ * call->fault. Redirects are not followed. A request that changes something and
+ * went out whole is never sent again by itself: fate_unknown says so. */
 int http_client_call(struct http_client *, struct http_call *);
 /* Frees what the call holds; it may be used again. */
 void http_call_clear(struct http_call *);
 /* The value of an answer's header, or SLICE_NULL. Any case. */
 struct slice http_call_header(const struct http_call *, const char *name);
 
-/* The same sorting for statuses that mean the same everywhere (429, 5xx, 408).
- */
+/* What a status means when nothing more is known: 408, 429 and 5xx RETRY, 404
+ * MISSING, 412 EXISTS, 401, 403 and redirects PERSON, other 4xx OBJECT. */
 enum fault_kind http_status_fault(int status);
 
 #endif
