@@ -322,6 +322,9 @@ xml_parse(const void *bytes, size_t len, const struct xml_handler *handler,
 	if (XML_Parse(r->parser, bytes, (int)len, XML_TRUE) == XML_STATUS_OK &&
 	    !r->stopped)
 		result = 0;
+	else if (!r->stopped &&
+	    XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY)
+		s3_error_set(s3err, S3_INTERNAL_ERROR, "No memory.");
 	else if (!r->stopped)
 		s3_error_set(s3err, S3_MALFORMED_XML,
 		    "The XML in the body is not well-formed: line %lu: %s.",

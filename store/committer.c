@@ -134,7 +134,10 @@ begin(struct store_txn *txn, const struct index_counters *counters,
 	txn->now_ms = clock_wall_ms();
 	txn->keys_changed = txn->reaped = txn->journalled = 0;
 	txn->settings_changed = 0;
-	rc = mdb_txn_begin(index_env(txn->index), NULL, 0, &txn->txn);
+	if (index_env(txn->index) == NULL)
+		rc = MDB_PANIC;
+	else
+		rc = mdb_txn_begin(index_env(txn->index), NULL, 0, &txn->txn);
 	if (rc != 0)
 		return lmdb_error(err, rc, "beginning a change of the index");
 	return 0;
@@ -220,6 +223,56 @@ count_left(const struct change *batch)
 	return n;
 }
 
+/* The counters as the index has them. */
+static int
+read_counters(
+    struct index *index, struct index_counters *counters, struct error *err)
+{
+	struct slice value;
+	MDB_txn *txn;
+	int rc;
+
+	if ((txn = index_read(index, err)) == NULL)
+		return -1;
+	rc = index_get(txn, index_dbi(index, DB_SETTINGS), SETTING_COUNTERS,
+	    sizeof(SETTING_COUNTERS) - 1, &value, err);
+	if (rc == 0)
+		rc = counters_decode(value, counters, err);
+	index_read_end(index, txn);
+	return rc < 0 ? -1 : 0;
+}
+
+/* After LMDB has failed in the middle of a commit: makes the index usable
+ * again. 0 when it is, -1 when not. *unsure tells that what the batch changed
+ * may be there or not, so that its files must stay until the next start looks.
+ */
+static int
+mend(struct committer *c, struct index_counters *counters, int *unsure)
+{
+	struct error err = ERROR_INIT;
+	int rc;
+
+	if ((rc = index_mend(c->store->index, &err)) == 0)
+		return 0;
+	*unsure = 1;
+	if (rc < 0 || read_counters(c->store->index, counters, &err) != 0) {
+		log_line(LOG_ERROR, "store.mend", "%s", err.text);
+		return -1;
+	}
+	log_line(LOG_WARN, "store.mend",
+	    "the index was opened anew after a failed commit");
+	return 0;
+}
+
+static void
+abandon_contents(struct change *batch)
+{
+	for (; batch != NULL; batch = batch->next) {
+		content_abandon(batch->sealed);
+		batch->sealed = NULL;
+	}
+}
+
 /* Settles a batch: afterwards each change has failed or is durable. */
 static void
 settle(
@@ -227,12 +280,14 @@ settle(
 {
 	struct store_txn *txn = &c->txn;
 	struct error err;
-	int again, tries = 0;
+	int again, tries = 0, unsure = 0;
 
 	sync_directories(c->store, batch);
 	while (count_left(batch) > 0) {
 		error_clear(&err);
-		if (begin(txn, counters, &err) != 0) {
+		if (begin(txn, counters, &err) != 0 &&
+		    (mend(c, counters, &unsure) != 0 ||
+			begin(txn, counters, &err) != 0)) {
 			fail_all(batch, &err, 0);
 			return;
 		}
@@ -247,7 +302,11 @@ settle(
 			return;
 		}
 		log_line(LOG_ERROR, "store.commit", "%s", err.text);
-		if (err.kind != ERR_DISK_FULL || tries++ == 3) {
+		unsure = 0;
+		(void)mend(c, counters, &unsure);
+		if (unsure)
+			abandon_contents(batch);
+		if (unsure || err.kind != ERR_DISK_FULL || tries++ == 3) {
 			fail_all(batch, &err, 0);
 			return;
 		}

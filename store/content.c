@@ -180,6 +180,15 @@ content_drop(struct content_writer *w)
 }
 
 void
+content_abandon(struct content_writer *w)
+{
+	if (w == NULL)
+		return;
+	w->id = 0; /* it stays in flight */
+	release(w);
+}
+
+void
 content_committed(struct content_writer *w)
 {
 	if (w != NULL)

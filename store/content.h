@@ -56,6 +56,9 @@ int content_seal(
     struct content_writer *, const struct content_owner *, struct error *err);
 /* Forgets the bytes and the file. NULL is allowed. */
 void content_drop(struct content_writer *);
+/* Forgets it where the index may name the file or not: that stays, and the next
+ * start removes it if nothing names it. NULL is allowed. */
+void content_abandon(struct content_writer *);
 
 /*
  * A content that is read. It pins its extents: they stay although the object is

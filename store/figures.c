@@ -79,10 +79,13 @@ store_figures(struct store *store, struct store_figures *f)
 	space_figures(store->space, &f->disk_bytes, &f->disk_free_bytes,
 	    &f->reserve_bytes, &band);
 	f->band = (int)band;
-	if (mdb_env_info(index_env(store->index), &info) != 0 ||
-	    mdb_env_stat(index_env(store->index), &stat) != 0 ||
-	    (txn = index_read(store->index, NULL)) == NULL)
+	if ((txn = index_read(store->index, NULL)) == NULL)
 		return;
+	if (mdb_env_info(mdb_txn_env(txn), &info) != 0 ||
+	    mdb_env_stat(mdb_txn_env(txn), &stat) != 0) {
+		index_read_end(store->index, txn);
+		return;
+	}
 	f->index_bytes = (info.me_last_pgno + 1) * stat.ms_psize;
 	f->index_free_bytes = free_pages(txn) * stat.ms_psize;
 	f->reap_waiting = entries(txn, index_dbi(store->index, DB_REAP));

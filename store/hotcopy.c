@@ -95,26 +95,36 @@ pump(struct hot_copier *h, int from, int to, struct error *err)
 static int
 write_copy(struct hot_copier *h, int fd, struct error *err)
 {
-	struct source source = { .env = index_env(h->store->index) };
+	struct source source = { 0 };
 	pthread_t thread;
 	int fds[2], rc;
 
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return error_sys(err, errno, "cannot make a pipe");
 	source.fd = fds[1];
+	if ((source.env = index_hold(h->store->index)) == NULL) {
+		rc = lmdb_error(err, MDB_PANIC, "copying the index");
+		goto fail;
+	}
 	if ((rc = pthread_create(&thread, NULL, run_source, &source)) != 0) {
-		close(fds[0]);
-		close(fds[1]);
-		return error_sys(err, rc, "starting a copy");
+		rc = error_sys(err, rc, "starting a copy");
+		index_release(h->store->index);
+		goto fail;
 	}
 	rc = pump(h, fds[0], fd, err);
 	/* Ends LMDB's side, if it is not at its end. */
 	close(fds[0]);
 	pthread_join(thread, NULL);
+	index_release(h->store->index);
 	if (rc == 0 && source.rc != 0)
 		rc = lmdb_error(err, source.rc, "copying the index");
 	if (rc == 0 && fsync(fd) != 0)
 		rc = error_sys(err, errno, "cannot sync the copy");
+	return rc;
+
+fail:
+	close(fds[0]);
+	close(fds[1]);
 	return rc;
 }
 
@@ -195,11 +205,16 @@ hot_copy_now(struct hot_copier *h, struct error *err)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
-	int rc = 0;
+	MDB_env *env;
+	int known, rc = 0;
 
 	pthread_mutex_lock(&h->copying);
-	if (mdb_env_info(index_env(h->store->index), &info) != 0 ||
-	    mdb_env_stat(index_env(h->store->index), &stat) != 0)
+	env = index_hold(h->store->index);
+	known = env != NULL && mdb_env_info(env, &info) == 0 &&
+	    mdb_env_stat(env, &stat) == 0;
+	if (env != NULL)
+		index_release(h->store->index);
+	if (!known)
 		rc = error_set(err, ERR_INTERNAL, "cannot look at the index");
 	/* The copy is of this transaction or a newer one. */
 	else if (info.me_last_txnid != h->last_txn) {

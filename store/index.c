@@ -1,6 +1,7 @@
 #include "store/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/encode.h"
@@ -16,6 +18,7 @@
 
 #define MAP_BYTES_DEFAULT (256ULL << 30)
 #define READERS_KEPT 64
+#define MEND_WAIT_S 2
 
 static const char *const db_names[INDEX_DBS] = {
 	[DB_BUCKETS] = "buckets",
@@ -32,10 +35,20 @@ static const char *const db_names[INDEX_DBS] = {
 };
 
 struct index {
-	MDB_env *env;
+	char *dir;
+	uint64_t map_bytes;
+	unsigned readers;
+	int read_only;
+	/* Change only while nobody holds the environment. */
+	MDB_env *env; /* NULL: could not be opened again */
 	MDB_dbi dbi[INDEX_DBS];
-	void *map;            /* NULL: not known */
+	void *map; /* NULL: not known */
+
 	pthread_mutex_t lock; /* of the fields below */
+	pthread_cond_t changed;
+	size_t holders;
+	int mending;    /* nobody may begin to hold it */
+	uint64_t mends; /* attempts that have ended */
 	MDB_txn *idle[READERS_KEPT];
 	size_t n_idle;
 };
@@ -150,26 +163,21 @@ find_map(MDB_env *env)
 	return map;
 }
 
-/* Opens the environment in a directory that is there. */
-static struct index *
-open_environment(const char *dir, uint64_t map_bytes, unsigned readers,
-    int read_only, struct error *err)
+/* Opens the environment. 0; or -1 and *err, and it is closed. */
+static int
+open_environment(struct index *index, struct error *err)
 {
-	struct index *index;
+	int read_only = index->read_only;
 	MDB_txn *txn = NULL;
 	int i, rc;
 
-	if ((index = calloc(1, sizeof(*index))) == NULL) {
-		error_nomem(err);
-		return NULL;
-	}
-	pthread_mutex_init(&index->lock, NULL);
 	if ((rc = mdb_env_create(&index->env)) != 0 ||
 	    (rc = mdb_env_set_mapsize(index->env,
-		 (size_t)(map_bytes ? map_bytes : MAP_BYTES_DEFAULT))) != 0 ||
+		 (size_t)(index->map_bytes ? index->map_bytes
+					   : MAP_BYTES_DEFAULT))) != 0 ||
 	    (rc = mdb_env_set_maxdbs(index->env, INDEX_DBS + 6)) != 0 ||
-	    (rc = mdb_env_set_maxreaders(index->env, readers)) != 0 ||
-	    (rc = mdb_env_open(index->env, dir,
+	    (rc = mdb_env_set_maxreaders(index->env, index->readers)) != 0 ||
+	    (rc = mdb_env_open(index->env, index->dir,
 		 MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMEMINIT |
 		     (read_only ? MDB_RDONLY : 0),
 		 0600)) != 0) {
@@ -197,11 +205,38 @@ open_environment(const char *dir, uint64_t map_bytes, unsigned readers,
 		lmdb_error(err, rc, "making the index");
 		goto fail;
 	}
-	return index;
+	return 0;
 
 fail:
 	if (txn != NULL)
 		mdb_txn_abort(txn);
+	if (index->env != NULL)
+		mdb_env_close(index->env);
+	index->env = NULL;
+	index->map = NULL;
+	return -1;
+}
+
+/* Opens what is in a directory that is there. */
+static struct index *
+open_index(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
+    struct error *err)
+{
+	struct index *index;
+
+	if ((index = calloc(1, sizeof(*index))) == NULL ||
+	    (index->dir = strdup(dir)) == NULL) {
+		error_nomem(err);
+		free(index);
+		return NULL;
+	}
+	pthread_mutex_init(&index->lock, NULL);
+	pthread_cond_init(&index->changed, NULL);
+	index->map_bytes = map_bytes;
+	index->readers = readers;
+	index->read_only = read_only;
+	if (open_environment(index, err) == 0)
+		return index;
 	index_close(index);
 	return NULL;
 }
@@ -237,7 +272,7 @@ make(const char *dir, uint64_t map_bytes, unsigned readers, struct error *err)
 
 	if (mkdir(beside, 0700) != 0 && errno != EEXIST)
 		return error_sys(err, errno, "making %s", beside);
-	index = open_environment(beside, map_bytes, readers, 0, err);
+	index = open_index(beside, map_bytes, readers, 0, err);
 	if (index == NULL)
 		return -1;
 	index_close(index);
@@ -252,7 +287,7 @@ index_open(const char *dir, uint64_t map_bytes, unsigned readers, int read_only,
 {
 	if (!read_only && make(dir, map_bytes, readers, err) != 0)
 		return NULL;
-	return open_environment(dir, map_bytes, readers, read_only, err);
+	return open_index(dir, map_bytes, readers, read_only, err);
 }
 
 void
@@ -264,8 +299,114 @@ index_close(struct index *index)
 		mdb_txn_abort(index->idle[--index->n_idle]);
 	if (index->env != NULL)
 		mdb_env_close(index->env);
+	pthread_cond_destroy(&index->changed);
 	pthread_mutex_destroy(&index->lock);
+	free(index->dir);
 	free(index);
+}
+
+MDB_env *
+index_hold(struct index *index)
+{
+	MDB_env *env;
+
+	pthread_mutex_lock(&index->lock);
+	while (index->mending)
+		pthread_cond_wait(&index->changed, &index->lock);
+	if ((env = index->env) != NULL)
+		index->holders++;
+	pthread_mutex_unlock(&index->lock);
+	return env;
+}
+
+/* With the lock. */
+static void
+let_go(struct index *index)
+{
+	if (--index->holders == 0 && index->mending)
+		pthread_cond_broadcast(&index->changed);
+}
+
+void
+index_release(struct index *index)
+{
+	pthread_mutex_lock(&index->lock);
+	let_go(index);
+	pthread_mutex_unlock(&index->lock);
+}
+
+MDB_env *
+index_env(struct index *index)
+{
+	return index->env;
+}
+
+/* Makes durable what the file is to readers now: after a failed commit that is
+ * the state before it, and the disk may have the other one. */
+static int
+settle_file(struct index *index, struct error *err)
+{
+	char name[PATH_MAX];
+	int fd, rc;
+
+	snprintf(name, sizeof(name), "%s/data.mdb", index->dir);
+	if ((fd = open(name, O_RDWR | O_CLOEXEC)) == -1)
+		return error_sys(err, errno, "opening %s", name);
+	rc = fdatasync(fd);
+	if (rc != 0)
+		error_sys(err, errno, "syncing %s", name);
+	close(fd);
+	return rc;
+}
+
+int
+index_mend(struct index *index, struct error *err)
+{
+	MDB_txn *txn;
+	int rc;
+
+	if (index->env != NULL) {
+		rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &txn);
+		if (rc == 0)
+			mdb_txn_abort(txn);
+		if (rc != MDB_PANIC)
+			return 0;
+	}
+
+	pthread_mutex_lock(&index->lock);
+	index->mending = 1;
+	while (index->holders > 0)
+		pthread_cond_wait(&index->changed, &index->lock);
+	rc = settle_file(index, err);
+	if (rc == 0) {
+		while (index->n_idle > 0)
+			mdb_txn_abort(index->idle[--index->n_idle]);
+		if (index->env != NULL)
+			mdb_env_close(index->env);
+		index->env = NULL;
+		rc = open_environment(index, err);
+	}
+	index->mending = 0;
+	index->mends++;
+	pthread_cond_broadcast(&index->changed);
+	pthread_mutex_unlock(&index->lock);
+	return rc == 0 ? 1 : -1;
+}
+
+/* LMDB has given its environment up: waits for the writer, which finds that out
+ * too, to have tried to mend it. */
+static void
+await_mending(struct index *index, uint64_t mends)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += MEND_WAIT_S;
+	pthread_mutex_lock(&index->lock);
+	while (index->mends == mends &&
+	    pthread_cond_timedwait(&index->changed, &index->lock, &until) == 0)
+		;
+	pthread_mutex_unlock(&index->lock);
 }
 
 void
@@ -273,17 +414,15 @@ index_relax(struct index *index)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
+	MDB_env *env;
 
-	if (index->map != NULL && mdb_env_info(index->env, &info) == 0 &&
-	    mdb_env_stat(index->env, &stat) == 0)
+	if ((env = index_hold(index)) == NULL)
+		return;
+	if (index->map != NULL && mdb_env_info(env, &info) == 0 &&
+	    mdb_env_stat(env, &stat) == 0)
 		madvise(index->map, (info.me_last_pgno + 1) * stat.ms_psize,
 		    MADV_DONTNEED);
-}
-
-MDB_env *
-index_env(struct index *index)
-{
-	return index->env;
+	index_release(index);
 }
 
 MDB_dbi
@@ -298,25 +437,53 @@ index_db_name(enum index_db db)
 	return db_names[db];
 }
 
+/* One attempt: LMDB's code, with a transaction and the environment held on 0.
+ */
+static int
+begin_reading(struct index *index, MDB_txn **txn, uint64_t *mends)
+{
+	int rc;
+
+	*txn = NULL;
+	pthread_mutex_lock(&index->lock);
+	while (index->mending)
+		pthread_cond_wait(&index->changed, &index->lock);
+	*mends = index->mends;
+	if (index->env == NULL) {
+		pthread_mutex_unlock(&index->lock);
+		return MDB_PANIC;
+	}
+	index->holders++;
+	if (index->n_idle > 0)
+		*txn = index->idle[--index->n_idle];
+	pthread_mutex_unlock(&index->lock);
+
+	if (*txn != NULL)
+		rc = mdb_txn_renew(*txn);
+	else
+		rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, txn);
+	if (rc == 0)
+		return 0;
+	if (*txn != NULL)
+		mdb_txn_abort(*txn);
+	index_release(index);
+	return rc;
+}
+
 MDB_txn *
 index_read(struct index *index, struct error *err)
 {
-	MDB_txn *txn = NULL;
+	uint64_t mends;
+	MDB_txn *txn;
 	int rc;
 
-	pthread_mutex_lock(&index->lock);
-	if (index->n_idle > 0)
-		txn = index->idle[--index->n_idle];
-	pthread_mutex_unlock(&index->lock);
-
-	if (txn != NULL)
-		rc = mdb_txn_renew(txn);
-	else
-		rc = mdb_txn_begin(index->env, NULL, MDB_RDONLY, &txn);
+	rc = begin_reading(index, &txn, &mends);
+	if (rc == MDB_PANIC) {
+		await_mending(index, mends);
+		rc = begin_reading(index, &txn, &mends);
+	}
 	if (rc == 0)
 		return txn;
-	if (txn != NULL)
-		mdb_txn_abort(txn);
 	lmdb_error(err, rc, "reading the index");
 	return NULL;
 }
@@ -331,8 +498,11 @@ index_read_end(struct index *index, MDB_txn *txn)
 	if (index->n_idle < READERS_KEPT) {
 		index->idle[index->n_idle++] = txn;
 		txn = NULL;
+		let_go(index);
 	}
 	pthread_mutex_unlock(&index->lock);
-	if (txn != NULL)
+	if (txn != NULL) {
 		mdb_txn_abort(txn);
+		index_release(index);
+	}
 }

@@ -49,7 +49,19 @@ struct index;
 struct index *index_open(const char *dir, uint64_t map_bytes, unsigned readers,
     int read_only, struct error *err);
 void index_close(struct index *);
+/* The environment, which stays open until it is released; NULL when LMDB gave
+ * it up and it could not be opened again. Whoever holds it, or a transaction,
+ * does not wait for the committer. Any thread. */
+MDB_env *index_hold(struct index *);
+void index_release(struct index *);
+/* The same for the committer, who alone may have it opened anew, and for tools
+ * that have no committer. */
 MDB_env *index_env(struct index *);
+/* After a failed commit LMDB may have given its environment up (MDB_PANIC);
+ * then opens it anew. 0 when there was no need; 1 when it was done: whether the
+ * commit took place must be looked up; -1 and *err. Only the committer, holding
+ * nothing. */
+int index_mend(struct index *, struct error *err);
 MDB_dbi index_dbi(const struct index *, enum index_db);
 const char *index_db_name(enum index_db);
 
