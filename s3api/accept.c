@@ -198,7 +198,7 @@ accept_resume(struct loop *loop)
 }
 
 void
-accept_stop(struct loop *loop)
+accept_stop(struct loop *loop, int let_in)
 {
 	struct loop_socket *socket;
 	size_t i;
@@ -207,7 +207,8 @@ accept_stop(struct loop *loop)
 		socket = loop->sockets[i];
 		/* Those who are connected already are let in: closing would
 		 * reset them. */
-		on_accept(socket->fd, EV_READ, socket);
+		if (let_in)
+			on_accept(socket->fd, EV_READ, socket);
 		(void)event_del(&socket->event);
 		(void)close(socket->fd);
 		free(socket);

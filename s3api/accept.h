@@ -18,7 +18,8 @@ int accept_bind(
 int accept_spare(void);
 /* Sockets that had to pause for lack of memory go on. */
 void accept_resume(struct loop *);
-/* Takes what has been connected, then closes the listening sockets. */
-void accept_stop(struct loop *);
+/* Closes the listening sockets, when it has let in who is connected already, if
+ * so asked. */
+void accept_stop(struct loop *, int let_in);
 
 #endif

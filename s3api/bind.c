@@ -153,7 +153,7 @@ port_of(int fd)
 int
 accept_bind(const char *address, int *port, int exclusive, struct error *err)
 {
-	struct addrinfo hints = { 0 }, *ai;
+	struct addrinfo hints = { 0 }, *all, *ai;
 	char host[256], service[16];
 	int fd, ret;
 
@@ -167,10 +167,16 @@ accept_bind(const char *address, int *port, int exclusive, struct error *err)
 
 	hints.ai_socktype = SOCK_STREAM;
 	hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-	ret = getaddrinfo(*host == '\0' ? NULL : host, service, &hints, &ai);
+	ret = getaddrinfo(*host == '\0' ? NULL : host, service, &hints, &all);
 	if (ret != 0)
 		return error_set(err, ERR_INVALID, "listen on %s: %s", address,
 		    gai_strerror(ret));
+
+	/* A name that has both kinds of address stands for its IPv4 one. */
+	for (ai = all; ai->ai_family != AF_INET && ai->ai_next != NULL;)
+		ai = ai->ai_next;
+	if (ai->ai_family != AF_INET)
+		ai = all;
 
 	/* Sockets that share a port do so with those of another process, too,
 	 * if it has the same user: so one that does not share has to get it
@@ -183,11 +189,11 @@ accept_bind(const char *address, int *port, int exclusive, struct error *err)
 	if ((fd = make_socket(ai, 1)) == -1)
 		goto fail;
 	*port = port_of(fd);
-	freeaddrinfo(ai);
+	freeaddrinfo(all);
 	return fd;
 
 fail:
 	(void)error_sys(err, errno, "listen on %s", address);
-	freeaddrinfo(ai);
+	freeaddrinfo(all);
 	return -1;
 }

@@ -12,8 +12,8 @@
 
 #define LINGER_BYTES (64 * 1024 * 1024)
 
-static void
-enter(struct connection *c, enum connection_state state)
+void
+connection_enter(struct connection *c, enum connection_state state)
 {
 	c->state = state;
 	c->since_ms = c->loop->now_ms;
@@ -92,9 +92,8 @@ connection_attended(struct connection *c)
 	}
 }
 
-/* The connection ends in good order. */
-static void
-close_cleanly(struct connection *c)
+void
+connection_close(struct connection *c)
 {
 	if (c->stream.ssl != NULL)
 		stream_shutdown(&c->stream);
@@ -113,7 +112,7 @@ begin_linger(struct connection *c)
 	c->readable = 1;
 	c->waited_ms = 0;
 	c->lingered = 0;
-	enter(c, CONNECTION_LINGERING);
+	connection_enter(c, CONNECTION_LINGERING);
 }
 
 static void
@@ -125,7 +124,7 @@ next_request(struct connection *c)
 		loop_request_give(c->loop, req);
 		c->request = NULL;
 	}
-	enter(c, CONNECTION_HEAD);
+	connection_enter(c, CONNECTION_HEAD);
 }
 
 static void
@@ -137,9 +136,9 @@ answered(struct connection *c)
 		if (c->linger || !req->body_ended || req->in_at < req->in_len)
 			begin_linger(c);
 		else
-			close_cleanly(c);
+			connection_close(c);
 	} else if (!req->body_ended)
-		enter(c, CONNECTION_DROPPING);
+		connection_enter(c, CONNECTION_DROPPING);
 	else
 		next_request(c);
 }
@@ -173,28 +172,10 @@ connection_refuse(struct connection *c, int status, const char *reason)
 	http_out_header_text(&headers, "Content-Type", type);
 	if (status == 503)
 		http_out_header_text(&headers, "Retry-After", "1");
-	enter(c, CONNECTION_SERVING);
+	connection_enter(c, CONNECTION_SERVING);
 	http_respond(req, status, &headers, body.at, body.len);
 	buffer_free(&body);
 	buffer_free(&headers);
-}
-
-void
-request_reset(struct http_request *req)
-{
-	struct output *out = &req->out;
-
-	req->body_ended = req->body_broken = req->continue_due = 0;
-	req->reading = req->read_failed = 0;
-	req->begun = req->head_sent = req->answer_chunked = req->no_body = 0;
-	req->until_close = 0;
-	req->sending = req->send_failed = 0;
-	req->body_in = req->body_out = req->dropped = 0;
-	req->answer_left = 0;
-	req->peer[0] = '\0';
-	out->at = out->n = 0;
-	out->body = -1;
-	out->file_left = out->tail_len = 0;
 }
 
 /* Steps: 1 when something was done, 0 when there is nothing but to wait. */
@@ -205,7 +186,7 @@ step_handshake(struct connection *c)
 	switch (stream_handshake(&c->stream)) {
 	case 1:
 		c->writable = 1;
-		enter(c, CONNECTION_HEAD);
+		connection_enter(c, CONNECTION_HEAD);
 		return 1;
 	case STREAM_AGAIN:
 		c->readable = 0;
@@ -215,118 +196,6 @@ step_handshake(struct connection *c)
 		connection_lost(c, 0);
 		return 0;
 	}
-}
-
-static void
-dispatch(struct connection *c, size_t head_len)
-{
-	struct http_request *req = c->request;
-
-	req->in_at += head_len;
-	req->in_tried = 0;
-	req->head_len = req->in_at;
-	request_reset(req);
-	body_begin(req);
-	c->keep = req->head.keep_alive;
-	c->linger = 0;
-	c->waited_ms = 0;
-	c->waited_bytes = c->bytes_in + c->bytes_out;
-	c->spent += CONNECTION_REQUEST_COST;
-	counter_add(&c->loop->counters.requests, 1);
-	enter(c, CONNECTION_SERVING);
-	c->listener->handler(req, c->listener->context);
-}
-
-/* Looks for a head in what has been read; 0 when it is not complete. */
-static int
-parse_head(struct connection *c)
-{
-	struct http_request *req = c->request;
-	struct http_refusal refusal;
-	size_t len = req->in_len - req->in_at;
-	long n;
-
-	if (len == req->in_tried)
-		return 0;
-	n = http_head_parse(req->in + req->in_at, len, &req->head, &refusal);
-	if (n > 0)
-		dispatch(c, (size_t)n);
-	else if (n < 0)
-		connection_refuse(c, refusal.status, refusal.reason);
-	req->in_tried = n == 0 ? len : 0;
-	return n != 0;
-}
-
-static int
-read_head(struct connection *c)
-{
-	struct http_request *req;
-	struct iovec iov;
-	ssize_t n;
-	int drained;
-
-	if (c->request == NULL) {
-		if ((c->request = loop_request_take(c->loop)) == NULL) {
-			log_line(LOG_ERROR, "http.memory",
-			    "no memory for a request: its connection is "
-			    "closed");
-			connection_lost(c, 0);
-			return 0;
-		}
-		c->request->conn = c;
-	}
-	req = c->request;
-	if (req->in_at > 0) {
-		memmove(
-		    req->in, req->in + req->in_at, req->in_len - req->in_at);
-		req->in_len -= req->in_at;
-		req->in_at = 0;
-	}
-
-	/* Two more than the longest head, for the empty line before it. */
-	iov.iov_base = req->in + req->in_len;
-	iov.iov_len = HTTP_HEAD_MAX_BYTES + 2 - req->in_len;
-	n = stream_read(&c->stream, &iov, 1, &drained);
-	if (n > 0) {
-		if (req->in_len == 0)
-			c->since_ms = c->loop->now_ms;
-		req->in_len += (size_t)n;
-		c->bytes_in += (uint64_t)n;
-		counter_add(&c->loop->counters.bytes_in, (uint64_t)n);
-		c->readable = !drained;
-		return 1;
-	}
-	if (n == 0) {
-		close_cleanly(c);
-		return 0;
-	}
-	if (n != STREAM_AGAIN) {
-		connection_lost(c, 0);
-		return 0;
-	}
-	c->readable = 0;
-	if (req->in_len == 0) {
-		loop_request_give(c->loop, req);
-		c->request = NULL;
-	}
-	return 0;
-}
-
-static int
-step_head(struct connection *c)
-{
-	if (c->refused) {
-		connection_refuse(
-		    c, 503, "Too many connections are open; please try again.");
-		return 1;
-	}
-	if (c->request != NULL && parse_head(c))
-		return 1;
-	if (c->loop->draining && c->request == NULL) {
-		close_cleanly(c);
-		return 0;
-	}
-	return c->readable ? read_head(c) : 0;
 }
 
 static int
@@ -413,7 +282,7 @@ step(struct connection *c)
 	case CONNECTION_HANDSHAKE:
 		return step_handshake(c);
 	case CONNECTION_HEAD:
-		return step_head(c);
+		return head_step(c);
 	case CONNECTION_SERVING:
 		return step_serving(c);
 	case CONNECTION_FINISHING:
@@ -452,22 +321,25 @@ wants_write(const struct connection *c)
 }
 
 /* Asks the loop for what is waited for. Events that are asked for and not
- * wanted are left until they come, since mostly they are wanted again first. */
-static void
+ * wanted are left until they come, since mostly they are wanted again first. 0,
+ * or -1 without memory. */
+static int
 arm(struct connection *c)
 {
 	if (wants_read(c)) {
-		if (!c->read_armed)
-			(void)event_add(&c->read_event, NULL);
+		if (!c->read_armed && event_add(&c->read_event, NULL) != 0)
+			return -1;
 		c->read_armed = 1;
 	} else if (c->read_armed && c->readable) {
 		(void)event_del(&c->read_event);
 		c->read_armed = 0;
 	}
 	if (wants_write(c) && !c->write_armed) {
-		(void)event_add(&c->write_event, NULL);
+		if (event_add(&c->write_event, NULL) != 0)
+			return -1;
 		c->write_armed = 1;
 	}
+	return 0;
 }
 
 void
@@ -484,7 +356,10 @@ connection_run(struct connection *c)
 	c->running = 0;
 	if (c->state == CONNECTION_GONE || c->state == CONNECTION_DEAD)
 		return;
-	arm(c);
+	if (arm(c) != 0) {
+		connection_lost(c, 1);
+		return;
+	}
 	if (c->spent >= CONNECTION_TURN_BYTES)
 		event_active(&c->read_event, EV_TIMEOUT, 1);
 }
@@ -553,7 +428,7 @@ connection_open(struct loop *loop, const struct http_listener *listener, int fd,
 	c->read_armed = 1;
 
 	loop_remember(loop, c);
-	enter(
+	connection_enter(
 	    c, c->stream.ssl != NULL ? CONNECTION_HANDSHAKE : CONNECTION_HEAD);
 	if (beyond)
 		connection_run(c);

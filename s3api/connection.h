@@ -140,6 +140,9 @@ void connection_attended(struct connection *);
 void connection_attend(struct connection *);
 /* The client is gone, or shall be: closes at once, with a reset if so asked. */
 void connection_lost(struct connection *, int reset);
+/* Ends in good order, with TLS's goodbye. */
+void connection_close(struct connection *);
+void connection_enter(struct connection *, enum connection_state);
 /* The handler's final call, once the client is gone. */
 void connection_release(struct connection *);
 /* Answers by itself, and closes. */
@@ -148,6 +151,8 @@ void connection_refuse(struct connection *, int status, const char *reason);
 /* Begins with a fresh request in conn->request's memory. */
 void request_reset(struct http_request *);
 
+/* head.c: one step while idle or in a head; 1 when something was done. */
+int head_step(struct connection *);
 /* body.c: one step of a pending read; 1 when something was done. */
 int body_step(struct connection *);
 /* What is known of the body without reading, after the head. */

@@ -151,11 +151,15 @@ begin_drain(struct job *job)
 	struct timeval after = timeval_of(loop->drain_ms);
 	struct connection *c;
 
-	accept_stop(loop);
+	accept_stop(loop, 1);
 	loop->draining = 1;
 	for (c = loop->connections; c != NULL; c = c->next) {
-		if (c->state == CONNECTION_HEAD)
+		if (c->state == CONNECTION_HANDSHAKE)
+			connection_lost(c, 0);
+		else if (c->state == CONNECTION_HEAD) {
+			c->readable = 1;
 			connection_run(c);
+		}
 	}
 	(void)event_add(&loop->deadline, &after);
 	end_if_drained(loop);
@@ -215,7 +219,7 @@ loop_destroy(struct loop *loop)
 
 	while (atomic_load_explicit(&loop->posting, memory_order_acquire) != 0)
 		(void)sched_yield();
-	accept_stop(loop);
+	accept_stop(loop, 0);
 	free(loop->sockets);
 	while ((req = loop->spare) != NULL) {
 		loop->spare = req->next_spare;

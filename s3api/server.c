@@ -5,8 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
-
 #include "base/error.h"
 #include "s3api/accept.h"
 #include "s3api/connection.h"
@@ -208,56 +206,4 @@ size_t
 http_server_loops(struct http_server *server)
 {
 	return server->n_loops;
-}
-
-const struct http_head *
-http_request_head(struct http_request *req)
-{
-	return &req->head;
-}
-
-const char *
-http_request_peer(struct http_request *req)
-{
-	const struct connection *c = req->conn;
-	char text[INET6_ADDRSTRLEN];
-
-	if (req->peer[0] != '\0')
-		return req->peer;
-	switch (c->peer.any.sa_family) {
-	case AF_INET:
-		(void)inet_ntop(
-		    AF_INET, &c->peer.in.sin_addr, text, sizeof(text));
-		(void)snprintf(req->peer, sizeof(req->peer), "%s:%u", text,
-		    (unsigned)ntohs(c->peer.in.sin_port));
-		break;
-	case AF_INET6:
-		(void)inet_ntop(
-		    AF_INET6, &c->peer.in6.sin6_addr, text, sizeof(text));
-		(void)snprintf(req->peer, sizeof(req->peer), "[%s]:%u", text,
-		    (unsigned)ntohs(c->peer.in6.sin6_port));
-		break;
-	default:
-		(void)snprintf(req->peer, sizeof(req->peer), "unix");
-		break;
-	}
-	return req->peer;
-}
-
-int
-http_request_is_tls(struct http_request *req)
-{
-	return req->conn->listener->tls != NULL;
-}
-
-size_t
-http_request_loop(struct http_request *req)
-{
-	return req->conn->loop->index;
-}
-
-void
-http_request_post(struct http_request *req, struct job *job)
-{
-	loop_post(req->conn->loop, job);
 }

@@ -11,13 +11,12 @@
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "base/file.h"
+#include "s3api/pem.h"
 #include "s3api/tls.h"
 
 /*
@@ -31,7 +30,6 @@
 #define SERVER_DAYS 825 /* the most that some clients accept */
 #define RENEW_DAYS 30
 #define CLOCK_SKEW_SECONDS 3600
-#define PEM_MAX_BYTES (64 * 1024)
 #define SERIAL_BITS 127
 
 struct authority {
@@ -42,17 +40,6 @@ struct authority {
 struct paths {
 	char ca_cert[4096], ca_key[4096], cert[4096], key[4096];
 };
-
-static int
-tls_fail(struct error *err, const char *what)
-{
-	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-
-	(void)error_set(err, ERR_INTERNAL, "%s: %s", what,
-	    reason != NULL ? reason : "OpenSSL failed");
-	ERR_clear_error();
-	return -1;
-}
 
 static int
 make_paths(const char *dir, struct paths *paths, struct error *err)
@@ -77,101 +64,6 @@ make_paths(const char *dir, struct paths *paths, struct error *err)
 			    err, ERR_INVALID, "the path %s is too long", dir);
 	}
 	return 0;
-}
-
-/* Files. */
-
-static BIO *
-open_pem(const char *path, char **text, struct error *err)
-{
-	size_t len;
-	BIO *bio;
-
-	if ((*text = file_read(path, PEM_MAX_BYTES, &len, err)) == NULL)
-		return NULL;
-	if ((bio = BIO_new_mem_buf(*text, (int)len)) == NULL) {
-		(void)error_nomem(err);
-		free(*text);
-	}
-	return bio;
-}
-
-static X509 *
-read_cert(const char *path, struct error *err)
-{
-	char *text;
-	X509 *cert;
-	BIO *bio;
-
-	if ((bio = open_pem(path, &text, err)) == NULL)
-		return NULL;
-	if ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) == NULL)
-		(void)error_set(err, ERR_INVALID,
-		    "%s is not a certificate in PEM form", path);
-	ERR_clear_error();
-	BIO_free(bio);
-	free(text);
-	return cert;
-}
-
-static EVP_PKEY *
-read_key(const char *path, struct error *err)
-{
-	char *text;
-	EVP_PKEY *key;
-	BIO *bio;
-
-	if ((bio = open_pem(path, &text, err)) == NULL)
-		return NULL;
-	/* An empty passphrase, so that nobody is asked on the terminal. */
-	key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
-	if (key == NULL)
-		(void)error_set(err, ERR_INVALID,
-		    "%s is not a private key in PEM form", path);
-	ERR_clear_error();
-	BIO_free(bio);
-	OPENSSL_cleanse(text, strlen(text));
-	free(text);
-	return key;
-}
-
-static int
-write_bio(const char *path, BIO *bio, mode_t mode, struct error *err)
-{
-	char *bytes;
-	long len;
-
-	len = BIO_get_mem_data(bio, &bytes);
-	return file_write(path, bytes, (size_t)len, mode, err);
-}
-
-static int
-write_cert(const char *path, X509 *cert, struct error *err)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	int ret;
-
-	if (bio == NULL || PEM_write_bio_X509(bio, cert) != 1)
-		ret = tls_fail(err, path);
-	else
-		ret = write_bio(path, bio, 0644, err);
-	BIO_free(bio);
-	return ret;
-}
-
-static int
-write_key(const char *path, EVP_PKEY *key, struct error *err)
-{
-	BIO *bio = BIO_new(BIO_s_secmem());
-	int ret;
-
-	if (bio == NULL ||
-	    PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-		ret = tls_fail(err, path);
-	else
-		ret = write_bio(path, bio, 0600, err);
-	BIO_free(bio);
-	return ret;
 }
 
 /* Names. */
@@ -351,7 +243,7 @@ make_ca_cert(EVP_PKEY *key, struct error *err)
 	    add_extension(cert, cert, NID_subject_key_identifier, "hash") !=
 		0 ||
 	    X509_sign(cert, key, EVP_sha256()) == 0) {
-		(void)tls_fail(err, "make a certificate authority");
+		(void)pem_fail(err, "make a certificate authority");
 		X509_free(cert);
 		return NULL;
 	}
@@ -378,7 +270,7 @@ make_server_cert(EVP_PKEY *key, const struct authority *ca,
 		cert, ca->cert, NID_authority_key_identifier, "keyid") != 0 ||
 	    X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, 0) != 1 ||
 	    X509_sign(cert, ca->key, EVP_sha256()) == 0) {
-		(void)tls_fail(err, "make a server certificate");
+		(void)pem_fail(err, "make a server certificate");
 		X509_free(cert);
 		return NULL;
 	}
@@ -417,20 +309,20 @@ make_authority(
     const struct paths *paths, struct authority *ca, struct error *err)
 {
 	if ((ca->key = EVP_EC_gen("P-256")) == NULL)
-		return tls_fail(err, "make a key");
+		return pem_fail(err, "make a key");
 	if ((ca->cert = make_ca_cert(ca->key, err)) == NULL)
 		return -1;
-	if (write_key(paths->ca_key, ca->key, err) != 0)
+	if (pem_write_key(paths->ca_key, ca->key, err) != 0)
 		return -1;
-	return write_cert(paths->ca_cert, ca->cert, err);
+	return pem_write_cert(paths->ca_cert, ca->cert, err);
 }
 
 static int
 read_authority(
     const struct paths *paths, struct authority *ca, struct error *err)
 {
-	if ((ca->cert = read_cert(paths->ca_cert, err)) == NULL ||
-	    (ca->key = read_key(paths->ca_key, err)) == NULL ||
+	if ((ca->cert = pem_read_cert(paths->ca_cert, err)) == NULL ||
+	    (ca->key = pem_read_key(paths->ca_key, err)) == NULL ||
 	    X509_check_private_key(ca->cert, ca->key) != 1) {
 		if (ca->key != NULL)
 			(void)error_set(err, ERR_INVALID,
@@ -466,10 +358,10 @@ static int
 get_server_key(const struct paths *paths, EVP_PKEY **key, struct error *err)
 {
 	if (access(paths->key, F_OK) == 0)
-		return (*key = read_key(paths->key, err)) != NULL ? 0 : -1;
+		return (*key = pem_read_key(paths->key, err)) != NULL ? 0 : -1;
 	if ((*key = EVP_EC_gen("P-256")) == NULL)
-		return tls_fail(err, "make a key");
-	return write_key(paths->key, *key, err);
+		return pem_fail(err, "make a key");
+	return pem_write_key(paths->key, *key, err);
 }
 
 static int
@@ -479,9 +371,9 @@ server_is_valid(const struct paths *paths, GENERAL_NAMES *names)
 	EVP_PKEY *key = NULL;
 	int valid;
 
-	valid = (cert = read_cert(paths->cert, NULL)) != NULL &&
-	    (ca = read_cert(paths->ca_cert, NULL)) != NULL &&
-	    (key = read_key(paths->key, NULL)) != NULL &&
+	valid = (cert = pem_read_cert(paths->cert, NULL)) != NULL &&
+	    (ca = pem_read_cert(paths->ca_cert, NULL)) != NULL &&
+	    (key = pem_read_key(paths->key, NULL)) != NULL &&
 	    X509_check_private_key(cert, key) == 1 &&
 	    X509_verify(cert, X509_get0_pubkey(ca)) == 1 &&
 	    is_current(cert, RENEW_DAYS) && has_names(cert, names);
@@ -519,7 +411,7 @@ tls_self_signed(const char *dir, const char *names_list, struct error *err)
 	    get_server_key(paths, &key, err) != 0 ||
 	    (cert = make_server_cert(key, &ca, names, err)) == NULL)
 		goto done;
-	ret = write_cert(paths->cert, cert, err);
+	ret = pem_write_cert(paths->cert, cert, err);
 
 done:
 	X509_free(cert);

@@ -1228,6 +1228,46 @@ drains_what_has_begun(void **state)
 }
 
 static void
+serves_what_was_sent_before_a_drain(void **state)
+{
+	struct client *c[40];
+	int i;
+
+	(void)state;
+	use_tls = 0;
+	start();
+	for (i = 0; i < 40; i++)
+		c[i] = client_new();
+	for (i = 0; i < 40; i++)
+		put(c[i], GET("/refuse"));
+	stop();
+	for (i = 0; i < 40; i++) {
+		expect(c[i], 403, "no\n");
+		expect_end(c[i]);
+		client_free(c[i]);
+	}
+}
+
+static void
+ends_without_having_run(void **state)
+{
+	struct http_listener listener = { "127.0.0.1:0", NULL, handle, &server,
+		NULL };
+	struct error err = ERROR_INIT;
+	struct client *c;
+
+	(void)state;
+	use_tls = 0;
+	server = http_server_new(2, &http_limits_default, &err);
+	assert_int_equal(http_server_listen(server, &listener, &err), 0);
+	port = http_server_port(server, 0);
+	c = client_new();
+	http_server_free(server);
+	assert_int_equal(fill(c), -1);
+	client_free(c);
+}
+
+static void
 cuts_what_outlasts_a_drain(void **state)
 {
 	struct client *reader, *busy;
@@ -1480,6 +1520,8 @@ main(void)
 		cmocka_unit_test(refuses_connections_beyond_the_limit),
 		cmocka_unit_test(refuses_when_descriptors_are_exhausted),
 		cmocka_unit_test(drains_what_has_begun),
+		cmocka_unit_test(serves_what_was_sent_before_a_drain),
+		cmocka_unit_test(ends_without_having_run),
 		cmocka_unit_test(cuts_what_outlasts_a_drain),
 		cmocka_unit_test(listens_on_a_unix_socket),
 		cmocka_unit_test(refuses_addresses_that_are_none_or_taken),
