@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/encode.h"
 #include "s3api/s3own.h"
 
 /*
@@ -28,12 +27,32 @@ buffer_keep(struct buffer *buffer)
 		buffer_clear(buffer);
 }
 
+/* Unique in the process and without pattern: a Weyl sequence from a random
+ * start, stirred by the finaliser of SplitMix64. Nobody relies on its secrecy.
+ */
+static void
+next_id(struct s3_loop *loop, char text[17])
+{
+	static const char digits[] = "0123456789ABCDEF";
+	uint64_t id;
+	size_t i;
+
+	if (loop->ids == 0)
+		bytes_random(&loop->ids, sizeof(loop->ids));
+	id = loop->ids += 0x9e3779b97f4a7c15;
+	id = (id ^ id >> 30) * 0xbf58476d1ce4e5b9;
+	id = (id ^ id >> 27) * 0x94d049bb133111eb;
+	id ^= id >> 31;
+	for (i = 0; i < 16; i++)
+		text[i] = digits[id >> (60 - 4 * i) & 15];
+	text[16] = '\0';
+}
+
 struct s3_request *
 request_new(struct s3 *s3, struct http_request *http)
 {
 	struct s3_loop *loop = &s3->loops[http_request_loop(http)];
 	struct s3_request *req;
-	uint8_t id[8];
 
 	if ((req = loop->spare) != NULL) {
 		loop->spare = req->next;
@@ -45,11 +64,7 @@ request_new(struct s3 *s3, struct http_request *http)
 	req->head = http_request_head(http);
 	req->s3 = s3;
 	req->store = s3->store;
-	bytes_random(id, sizeof(id));
-	hex_encode(id, sizeof(id), req->id);
-	for (size_t i = 0; i < 16; i++)
-		if (req->id[i] >= 'a')
-			req->id[i] = (char)(req->id[i] - 'a' + 'A');
+	next_id(loop, req->id);
 	req->operation = NULL;
 	req->bucket = SLICE_NULL;
 	req->key = SLICE_NULL;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "base/log.h"
 #include "s3api/ids.h"
 #include "s3api/s3own.h"
@@ -255,18 +256,42 @@ s3_bucket_or_fail(struct s3_request *req, struct bucket_record *bucket)
 	return -1;
 }
 
+/* The payload's declared length; 0 when it is not known. */
+static uint64_t
+declared_length(const struct http_head *head)
+{
+	struct slice text =
+	    http_header_get(head, "x-amz-decoded-content-length");
+	uint64_t length;
+
+	if (text.len > 0 &&
+	    parse_u64(text.at, text.len, 0, UINT64_MAX, &length) == 0)
+		return length;
+	return head->content_length;
+}
+
 int
 s3_writable_or_fail(struct s3_request *req)
 {
 	struct bucket_record bucket;
-	uint64_t used;
+	struct object_record object;
+	struct error err = ERROR_INIT;
+	uint64_t used, length, quota, replaced = 0;
 
 	if (s3_bucket_or_fail(req, &bucket) != 0)
 		return -1;
+	if ((quota = bucket.quota_bytes) == 0)
+		return 0;
+	length = declared_length(req->head);
 	used = bucket.object_bytes + bucket.version_bytes + bucket.upload_bytes;
-	if (bucket.quota_bytes == 0 ||
-	    (used <= bucket.quota_bytes &&
-		req->head->content_length <= bucket.quota_bytes - used))
+	if (used <= quota && length <= quota - used)
+		return 0;
+	/* What it takes the place of makes room. */
+	if (bucket.versioning == VERSIONING_OFF &&
+	    store_object(req->store, req->bucket, req->key, 0, &object,
+		&req->memory, NULL, NULL, &err) == 0)
+		replaced = object.size;
+	if (length <= quota && used - replaced <= quota - length)
 		return 0;
 	s3_fail_code(req, S3_QUOTA_EXCEEDED, NULL);
 	return -1;

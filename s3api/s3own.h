@@ -17,6 +17,7 @@ struct s3_loop {
 	struct access *access;
 	struct s3_request *spare;
 	size_t n_spare;
+	uint64_t ids; /* the last request id, before it is stirred */
 };
 
 struct s3 {
