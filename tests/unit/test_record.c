@@ -115,7 +115,8 @@ make_samples(void **state)
 		.extent = 8,
 		.size = 4096,
 		.bucket = SLICE_LITERAL("velero"),
-		.key = SLICE_LITERAL("backups/a") };
+		.key = SLICE_LITERAL("backups/a"),
+		.object = SLICE_LITERAL("rec") };
 	return pairs.failed || entries.failed;
 }
 
