@@ -121,7 +121,8 @@ check_tell_rest(struct check *c)
 
 /* LMDB trusts its file; a missing tail would end the process. */
 static int
-check_length(struct check *c, const char *dir, struct error *err)
+check_length(
+    struct check *c, const char *dir, const char *index, struct error *err)
 {
 	MDB_envinfo info;
 	struct stat st;
@@ -133,7 +134,7 @@ check_length(struct check *c, const char *dir, struct error *err)
 	if ((rc = mdb_env_info(index_env(c->index), &info)) != 0 ||
 	    (rc = mdb_env_stat(index_env(c->index), &env)) != 0)
 		return lmdb_error(err, rc, "looking at the index");
-	snprintf(path, sizeof(path), "%s/index/data.mdb", dir);
+	snprintf(path, sizeof(path), "%s/%s/data.mdb", dir, index);
 	if (stat(path, &st) != 0)
 		return error_sys(err, errno, "cannot look at %s", path);
 	expected = ((uint64_t)info.me_last_pgno + 1) * env.ms_psize;
@@ -160,22 +161,27 @@ static int (*const steps[])(struct check *, struct error *) = {
 };
 
 static int
-run_steps(struct check *c, const char *dir, struct error *err)
+run_steps(struct check *c, const char *dir, const char *index, int with_files,
+    struct error *err)
 {
 	struct extent_dir *extents = NULL;
 	char path[4096];
 	int dirfd = -1, rc = -1;
 	size_t i;
 
-	snprintf(path, sizeof(path), "%s/index", dir);
+	snprintf(path, sizeof(path), "%s/%s", dir, index);
 	if ((c->index = index_open(path, 0, 4, 1, err)) == NULL ||
-	    check_length(c, dir, err) != 0 ||
+	    check_length(c, dir, index, err) != 0 ||
 	    (c->txn = index_read(c->index, err)) == NULL)
 		goto out;
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if (steps[i](c, err) != 0)
 			goto out;
 
+	rc = 0;
+	if (!with_files)
+		goto out;
+	rc = -1;
 	if ((dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
 		error_sys(err, errno, "cannot open %s", dir);
 		goto out;
@@ -215,7 +221,8 @@ let_crashes_end(void)
 }
 
 static void
-run_child(const char *dir, const struct check_options *options, int fd)
+run_child(const char *dir, const char *index, int with_files,
+    const struct check_options *options, int fd)
 {
 	struct check c = { .options = *options, .fd = fd };
 	struct message m = { .type = MESSAGE_DONE };
@@ -224,7 +231,7 @@ run_child(const char *dir, const struct check_options *options, int fd)
 	let_crashes_end();
 	if (c.options.sentences_max == 0)
 		c.options.sentences_max = SENTENCES_DEFAULT;
-	if (run_steps(&c, dir, &err) == 0) {
+	if (run_steps(&c, dir, index, with_files, &err) == 0) {
 		check_tell_rest(&c);
 		m.u.result = c.result;
 	} else if (err.kind == ERR_DAMAGED) {
@@ -273,16 +280,17 @@ listen_to(int fd, void (*report)(const char *, void *), void *arg,
 	return 1;
 }
 
-static int
-check_in_child(const char *dir, const struct check_options *options,
-    void (*report)(const char *, void *), void *arg,
-    struct check_result *result, struct error *err)
+int
+check_in_child(const char *dir, const char *index, int with_files,
+    const struct check_options *options, void (*report)(const char *, void *),
+    void *arg, struct check_result *result, struct error *err)
 {
 	struct message m;
 	uint64_t damage = 0;
 	int fds[2], status = 0, ended;
 	pid_t pid;
 
+	*result = (struct check_result){ 0 };
 	if (pipe2(fds, O_CLOEXEC) != 0)
 		return error_sys(err, errno, "cannot make a pipe");
 	/* What is buffered would be written twice. */
@@ -295,7 +303,7 @@ check_in_child(const char *dir, const struct check_options *options,
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		run_child(dir, options, fds[1]);
+		run_child(dir, index, with_files, options, fds[1]);
 		_exit(0);
 	}
 	close(fds[1]);
@@ -339,7 +347,8 @@ store_check(const char *dir, const struct check_options *options,
 	lock = lock_take(dirfd, dir, err);
 	/* Nobody can be writing to a medium that is read-only. */
 	if (lock != NULL || err->kind == ERR_READ_ONLY)
-		rc = check_in_child(dir, options, report, arg, result, err);
+		rc = check_in_child(
+		    dir, "index", 1, options, report, arg, result, err);
 	lock_release(lock);
 	close(dirfd);
 	return rc;

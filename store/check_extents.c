@@ -35,19 +35,34 @@ close_cursor(MDB_cursor *cursor, int rc, enum index_db db, struct error *err)
 	return error_add(err, "the database %s", index_db_name(db));
 }
 
+/* A new index that no change was committed to yet, as after a crash in the
+ * first moment. */
+static int
+is_new(struct check *c)
+{
+	MDB_stat buckets, extents;
+
+	return mdb_stat(c->txn, index_dbi(c->index, DB_BUCKETS), &buckets) ==
+	    0 &&
+	    mdb_stat(c->txn, index_dbi(c->index, DB_EXTENTS), &extents) == 0 &&
+	    buckets.ms_entries == 0 && extents.ms_entries == 0;
+}
+
 int
 check_settings(struct check *c, struct error *err)
 {
 	MDB_dbi dbi = index_dbi(c->index, DB_SETTINGS);
 	struct error why = ERROR_INIT;
 	struct slice value;
-	int rc;
+	int rc, fresh = is_new(c);
 
 	rc = index_get(c->txn, dbi, SETTING_COUNTERS,
 	    sizeof(SETTING_COUNTERS) - 1, &value, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 1)
+	if (rc == 1 && fresh)
+		check_note(c, FOUND_INDEX, "the index is new");
+	else if (rc == 1)
 		check_damage(c, FOUND_INDEX, "the index has no counters");
 	else if (counters_decode(value, &c->counters, &why) != 0)
 		check_damage(c, FOUND_INDEX, "%s", why.text);
@@ -58,7 +73,7 @@ check_settings(struct check *c, struct error *err)
 	    sizeof(SETTING_STORE_ID) - 1, &value, err);
 	if (rc < 0)
 		return -1;
-	if (rc == 1 || value.len != 16)
+	if ((rc == 1 && !fresh) || (rc == 0 && value.len != 16))
 		check_damage(c, FOUND_INDEX,
 		    "the index does not say which store this is");
 	if (!c->counters_known || c->counters.next_version > VERSIONS_MAX)

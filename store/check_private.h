@@ -86,6 +86,12 @@ struct check {
 	    *versions; /* a bit for each number below counters.next_version */
 };
 
+/* As store_check() of an index in dir, by a name of its own, without the lock.
+ */
+int check_in_child(const char *dir, const char *index, int with_files,
+    const struct check_options *, void (*report)(const char *, void *),
+    void *arg, struct check_result *, struct error *err);
+
 void check_damage(struct check *, enum finding, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void check_note(struct check *, enum finding, const char *fmt, ...)

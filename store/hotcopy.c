@@ -128,8 +128,8 @@ fail:
 	return rc;
 }
 
-static int
-is_copy(const char *name)
+int
+hot_copy_is_name(const char *name)
 {
 	size_t len = strlen(name);
 
@@ -158,7 +158,7 @@ remove_old(struct hot_copier *h)
 		}
 		n = 0;
 		while ((entry = readdir(list)) != NULL) {
-			if (!is_copy(entry->d_name))
+			if (!hot_copy_is_name(entry->d_name))
 				continue;
 			if (n++ == 0 || strcmp(entry->d_name, oldest) < 0)
 				snprintf(oldest, sizeof(oldest), "%s",

@@ -24,6 +24,9 @@ int hot_copy_now(struct hot_copier *, struct error *err);
  */
 uint64_t hot_copy_last_ms(struct hot_copier *);
 
+/* Whether a name below copies/ is that of a copy. */
+int hot_copy_is_name(const char *name);
+
 /* Names below copies/ are these, so that their order is that of time. */
 #define COPIES_DIRECTORY "copies"
 #define COPY_PREFIX "index-"

@@ -399,8 +399,8 @@ settle_current(struct store_txn *txn, const struct change *change,
 	    (struct slice){ b->name, b->name_len }, key, gone, err);
 }
 
-static int
-delete_version(struct store_txn *txn, const struct change *change,
+int
+objects_delete_version(struct store_txn *txn, const struct change *change,
     struct txn_bucket *b, struct delete_item *item, struct error *err)
 {
 	struct object_record rec;
@@ -499,7 +499,8 @@ apply_delete(struct store_txn *txn, struct change *change)
 			item->check_arg, &item->err) != 0)
 			continue;
 		if (item->version != 0
-			? delete_version(txn, change, b, item, &change->err)
+			? objects_delete_version(
+			      txn, change, b, item, &change->err)
 			: delete_current(txn, change, b, item, &change->err))
 			return -1;
 	}

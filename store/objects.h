@@ -24,6 +24,11 @@ int objects_find(MDB_txn *, const struct index *, uint64_t bucket,
     struct slice key, uint64_t version, struct slice *bytes, int *is_current,
     struct error *err);
 
+/* Removes the version that item names, which is no error when it is not there;
+ * an older one takes its place where there is one. */
+int objects_delete_version(struct store_txn *, const struct change *,
+    struct txn_bucket *, struct delete_item *item, struct error *err);
+
 /* Runs a check, if there is one, against the current object. */
 int objects_check(struct store_txn *, uint64_t bucket, struct slice key,
     object_check *check, void *arg, struct error *err);

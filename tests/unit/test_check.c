@@ -954,6 +954,21 @@ an_index_without_counters_is_found(void **state)
 }
 
 static void
+an_index_of_the_first_moment_is_sound(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof(command), "rm -rf %s/*", dir);
+	assert_int_equal(system(command), 0);
+	mdb_txn_abort(begin());
+	index_close(index_);
+	snprintf(command, sizeof(command), "mkdir %s/extents", dir);
+	assert_int_equal(system(command), 0);
+	expect(0, "note: the index is new");
+}
+
+static void
 index_path(char path[128])
 {
 	snprintf(path, 128, "%s/index/data.mdb", dir);
@@ -1047,6 +1062,7 @@ main(void)
 		TEST(known_damage_is_told),
 		TEST(a_journal_entry_from_the_future_is_found),
 		TEST(an_index_without_counters_is_found),
+		TEST(an_index_of_the_first_moment_is_sound),
 		TEST(an_index_that_is_cut_off_is_found),
 		TEST(an_index_with_destroyed_pages_is_found),
 		TEST(one_kind_of_damage_does_not_drown_the_others),
