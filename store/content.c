@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/checksum.h"
 #include "base/error.h"
@@ -252,12 +254,26 @@ piece_close(struct piece *p)
 	*p = (struct piece){ 0 };
 }
 
+/* The index's map reads no further than it is asked to, so that a value of
+ * several pages would wait for the disk page by page. */
+static void
+read_ahead(struct slice bytes)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t first = (uintptr_t)bytes.at & ~(page - 1);
+	uintptr_t end = (uintptr_t)bytes.at + bytes.len;
+
+	if (end - first > page)
+		madvise((void *)first, end - first, MADV_WILLNEED);
+}
+
 static int
 check_inline(struct store *store, uint64_t id, const struct extent_record *rec,
     struct error *err)
 {
 	uint32_t crc;
 
+	read_ahead(rec->bytes);
 	crc = crc32c(0, rec->bytes.at, rec->bytes.len);
 	if (crc == rec->crc32c && rec->bytes.len == rec->size)
 		return 0;
