@@ -471,6 +471,44 @@ sendfile64(int out, int in, off_t *at, size_t len)
 	    real_sendfile64(out, in, at, half(len)));
 }
 
+ssize_t
+recv(int fd, void *bytes, size_t len, int flags)
+{
+	REAL(ssize_t, recv, int, void *, size_t, int);
+	TRANSFER(KIND_READ, fd, len, real_recv(fd, bytes, len, flags),
+	    real_recv(fd, bytes, half(len), flags));
+}
+
+ssize_t
+send(int fd, const void *bytes, size_t len, int flags)
+{
+	REAL(ssize_t, send, int, const void *, size_t, int);
+	TRANSFER(KIND_WRITE, fd, len, real_send(fd, bytes, len, flags),
+	    real_send(fd, bytes, half(len), flags));
+}
+
+ssize_t
+recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	REAL(ssize_t, recvmsg, int, struct msghdr *, int);
+	REAL(ssize_t, recv, int, void *, size_t, int);
+	TRANSFER(KIND_READ, fd, msg->msg_iov[0].iov_len,
+	    real_recvmsg(fd, msg, flags),
+	    real_recv(fd, msg->msg_iov[0].iov_base,
+		half(msg->msg_iov[0].iov_len), flags));
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	REAL(ssize_t, sendmsg, int, const struct msghdr *, int);
+	REAL(ssize_t, send, int, const void *, size_t, int);
+	TRANSFER(KIND_WRITE, fd, msg->msg_iov[0].iov_len,
+	    real_sendmsg(fd, msg, flags),
+	    real_send(fd, msg->msg_iov[0].iov_base,
+		half(msg->msg_iov[0].iov_len), flags));
+}
+
 /* Open files */
 
 int

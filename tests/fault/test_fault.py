@@ -1,13 +1,14 @@
 """Faults at every call in turn: whatever fails, answers are right or honest,
 nothing acknowledged is lost, nothing leaks, and the server goes on.
 
-    HOLDFAST_FAULT_LIMIT    at most so many calls of one kind in one request
-                            are made to fail (200); more are sampled
+    HOLDFAST_FAULT_LIMIT    the first so many calls of one kind in one request
+                            are made to fail (100); later ones are sampled
 """
 
 import errno
 import os
 import random
+import shutil
 import socket
 import struct
 import subprocess
@@ -27,7 +28,7 @@ import crashtools
 
 pytestmark = pytest.mark.timeout(0)  # as long as it was told to take
 
-LIMIT = int(os.environ.get("HOLDFAST_FAULT_LIMIT", "200"))
+LIMIT = int(os.environ.get("HOLDFAST_FAULT_LIMIT", "100"))
 BUCKET = "faults"
 SMALL = random.Random(1).randbytes(1000)
 LARGE = random.Random(2).randbytes(400 * 1024)
@@ -78,6 +79,8 @@ class Victim:
             "LD_PRELOAD": preload, "HOLDFAST_INJECT": self.injector.path})
         self.server.sound = False  # judged here, with a better story
         self.server.start()
+        # for servers that are made to fail while they start
+        self.other = faults.Injector(self.scratch / "other")
         self.client = s3raw.Client(self.server.address, self.server.host,
                                    self.server.access_key,
                                    self.server.secret_key)
@@ -236,6 +239,101 @@ def test_fault(victim, kind, text, error):
     wrong += victim.clean(trials)
     if wrong:
         pytest.fail("\n".join(wrong))
+
+
+STARTS = [
+    ("open", errno.EMFILE), ("open", errno.EIO), ("write", errno.ENOSPC),
+    ("write", errno.EIO), ("write", faults.SHORT), ("read", errno.EIO),
+    ("fdatasync", errno.EIO), ("fsync", errno.EIO), ("link", errno.EPERM),
+    ("unlink", errno.EIO), ("truncate", errno.EIO),
+    ("fallocate", errno.ENOSPC), ("fallocate", errno.EOPNOTSUPP),
+    ("mkdir", errno.ENOSPC), ("rename", errno.EIO), ("stat", errno.EIO),
+    ("statvfs", errno.EIO), ("mmap", errno.ENOMEM),
+    ("allocate", errno.ENOMEM),
+]
+
+
+def start_under_fault(victim, data, what):
+    """Starts a server with the armed fault: it serves, or ends with a
+    sentence. What is wrong, or None."""
+    env = dict(victim.server.env, HOLDFAST_INJECT=victim.other.path)
+    server = harness.Server(data=data, env=env)
+    try:
+        try:
+            server.start()
+            return None
+        except harness.ServerFailed:
+            if server.running():
+                return f"{what}: neither serves nor ends"
+        status = server.process.wait()
+        server.process = None
+        said = server.log().strip().splitlines()
+        if status < 0 or status > 127:
+            return f"{what}: ends by signal {status}: {server.tail(1500)}"
+        if not said:
+            return f"{what}: ends with {status} and says nothing"
+        return None
+    finally:
+        victim.other.disarm()
+        if server.running():
+            server.kill()
+        harness.LIVE.remove(server)
+        server.port.release()
+        server.admin_port.release()
+        shutil.rmtree(server.own_root, ignore_errors=True)
+
+
+@pytest.mark.parametrize("there", ["new", "old"])
+@pytest.mark.parametrize("kind,error", STARTS, ids=[
+    f"{k}-{faults.error_name(e)}" for k, e in STARTS])
+def test_fault_at_start(victim, kind, error, there):
+    """A start that meets a fault spoils nothing: the next one serves."""
+    wrong = []
+    data = victim.scratch / "start/data"
+    text = "" if kind == "allocate" else "start/data"
+    for first in places(LIMIT // 10 if kind == "allocate" else LIMIT):
+        if there == "new" or first == 1:
+            shutil.rmtree(os.path.dirname(data), ignore_errors=True)
+            os.mkdir(os.path.dirname(data))
+        if there == "old" and first == 1:
+            one_object(victim, data, write=True)
+        victim.other.arm(kind, text, first, error)
+        what = f"{kind} {first} {faults.error_name(error)}"
+        complaint = start_under_fault(victim, data, what)
+        struck = victim.other.struck > 0
+        where = victim.other.where() if struck else ""
+        if not complaint:
+            try:
+                one_object(victim, data, write=there == "new")
+            except (AssertionError, OSError) as e:
+                complaint = f"{what}, then: {e}"
+        if complaint:
+            wrong.append(f"{where}: {complaint}")
+        if not struck or len(wrong) >= SEVERAL:
+            break
+    shutil.rmtree(os.path.dirname(data), ignore_errors=True)
+    if wrong:
+        pytest.fail("\n".join(wrong))
+
+
+def one_object(victim, data, write):
+    """A healthy server on DATA has (or takes) an object."""
+    server = harness.Server(data=data)
+    try:
+        server.start()
+        client = s3raw.Client(server.address, server.host, server.access_key,
+                              server.secret_key)
+        if write:
+            for path, body in ((f"/{BUCKET}", b""), (f"/{BUCKET}/o", LARGE)):
+                answer = client.put(path, body)
+                assert answer.status == 200, answer
+        answer = client.get(f"/{BUCKET}/o")
+        assert answer.body == LARGE, answer
+    finally:
+        server.sound = False
+        if server.running():
+            server.kill()
+        server.close()
 
 
 def test_a_disk_without_room_still_deletes(victim):
