@@ -76,6 +76,12 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS)
 	@echo "  LD $@"
 	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
 
+# Drives a destination's protocol by commands, for tests/replicator.
+$(BUILD)/tests/dest_tool: $(BUILD)/tests/replicator/dest_tool.o $(LIBS)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
+
 ## check-layers   who may include whom
 check-layers:
 	@tests/check-layers

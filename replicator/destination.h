@@ -43,8 +43,8 @@ struct destination_fields {
 	const char *storage_class;
 	const char *sse, *sse_kms_key_id; /* "AES256", "aws:kms" */
 	int sse_bucket_key;
-	const char *kms_key_name; /* Google */
-	uint64_t bytes_per_second;
+	const char *kms_key_name;  /* Google */
+	uint64_t bytes_per_second; /* of each session; 0: unlimited */
 	/* Where well-known services are, for tests and private clouds; NULL:
 	 * the provider's own (instance metadata, STS, token and management
 	 * endpoints). */
@@ -215,6 +215,9 @@ const struct destination_protocol *destination_table(
     const struct destination *);
 void destination_limits(
     const struct destination *, struct destination_limits *);
+/* destination_protocol.check_key, without a session. */
+int destination_check_key(
+    const struct destination *, struct slice key, struct fault *);
 /* A session for one thread; the table's functions take destination_call(s). */
 struct destination_session *destination_session_new(
     struct destination *, int (*stopped)(void *), void *arg, struct error *err);
