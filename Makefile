@@ -27,7 +27,7 @@ PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all run check unit check-layers check-format format lint asan tsan \
+.PHONY: all run check unit unit-programs check-layers check-format format lint asan tsan \
     fuzz fuzz-replay coverage bench nightly preloads install clean help
 
 # The program, once cli/ has a main(); the rooms until then.
@@ -64,6 +64,8 @@ check:
 ## unit           the unit tests alone
 unit: $(UNIT)
 	@for t in $(UNIT); do $$t || exit 1; done
+
+unit-programs: $(UNIT)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(LIBS)
 	@mkdir -p $(@D)
