@@ -143,6 +143,8 @@ install: $(PROGRAM)
 	install -D -s -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/holdfast
 	./$(PROGRAM) help --man >$(BUILD)/holdfast.1
 	install -D -m 644 $(BUILD)/holdfast.1 $(DESTDIR)$(PREFIX)/share/man/man1/holdfast.1
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' deploy/holdfast.service >$(BUILD)/holdfast.service
+	install -D -m 644 $(BUILD)/holdfast.service $(DESTDIR)$(PREFIX)/lib/systemd/system/holdfast.service
 
 clean:
 	rm -rf build build-asan build-tsan build-fuzz build-coverage holdfast holdfast-asan holdfast-tsan

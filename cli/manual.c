@@ -155,9 +155,8 @@ help_manual(FILE *out)
 	    "or the configuration file is wrong. check and rebuild have a 3, "
 	    "too, "
 	    "as told there.");
-	fputs(
-	    "\n.SH EXAMPLES\nA server on a directory of one's own, and a "
-	    "bucket and a key for it:\n.PP\n.nf\n",
+	fputs("\n.SH EXAMPLES\nA server on a directory of one's own, and a "
+	      "bucket and a key for it:\n.PP\n.nf\n",
 	    out);
 	roff(out,
 	    "holdfast serve --data ./data\n"
