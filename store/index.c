@@ -49,6 +49,7 @@ struct index {
 	size_t holders;
 	int mending;    /* nobody may begin to hold it */
 	uint64_t mends; /* attempts that have ended */
+	int broken;     /* the last one failed */
 	MDB_txn *idle[READERS_KEPT];
 	size_t n_idle;
 };
@@ -388,25 +389,29 @@ index_mend(struct index *index, struct error *err)
 	}
 	index->mending = 0;
 	index->mends++;
+	index->broken = rc != 0;
 	pthread_cond_broadcast(&index->changed);
 	pthread_mutex_unlock(&index->lock);
 	return rc == 0 ? 1 : -1;
 }
 
 /* LMDB has given its environment up: waits for the writer, which finds that out
- * too, to have tried to mend it. */
-static void
+ * too, to have tried to mend it. Whether it makes sense to try again. */
+static int
 await_mending(struct index *index, uint64_t mends)
 {
 	struct timespec until;
+	int mended;
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += MEND_WAIT_S;
 	pthread_mutex_lock(&index->lock);
-	while (index->mends == mends &&
+	while (index->mends == mends && !index->broken &&
 	    pthread_cond_timedwait(&index->changed, &index->lock, &until) == 0)
 		;
+	mended = index->mends != mends && !index->broken;
 	pthread_mutex_unlock(&index->lock);
+	return mended;
 }
 
 void
@@ -477,11 +482,9 @@ index_read(struct index *index, struct error *err)
 	MDB_txn *txn;
 	int rc;
 
-	rc = begin_reading(index, &txn, &mends);
-	if (rc == MDB_PANIC) {
-		await_mending(index, mends);
+	do
 		rc = begin_reading(index, &txn, &mends);
-	}
+	while (rc == MDB_PANIC && await_mending(index, mends));
 	if (rc == 0)
 		return txn;
 	lmdb_error(err, rc, "reading the index");
