@@ -172,6 +172,12 @@ static const struct option check_options[] = {
 	OPTION_JSON,
 };
 
+static const struct option rebuild_options[] = {
+	{ "force", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Even though the index is sound." },
+	OPTION_JSON,
+};
+
 static const struct option help_options[] = {
 	{ "man", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
 	    "Prints the manual page in roff." },
@@ -227,6 +233,19 @@ const struct command commands[] = {
 	    "2 "
 	    "wrong usage, 3 could not check.",
 	    check_options, N(check_options), run_check },
+	{ "rebuild", "DIR", 1, 1, "make a lost or damaged index anew",
+	    "Makes a new index from the last copy of the old one and from the "
+	    "files of the data directory, while no server runs. Nothing is "
+	    "destroyed: the old index is set aside as index.damaged-TIME, and "
+	    "files that cannot be placed go to lost/.\n\n"
+	    "What is in the index alone cannot come back: small objects, "
+	    "copies, "
+	    "tags and settings that are newer than its last copy. An object "
+	    "that "
+	    "was deleted since then may be back. Each such thing is told. Exit "
+	    "status: 0 all is back, 1 something is lost or doubtful, 2 wrong "
+	    "usage, 3 could not rebuild.",
+	    rebuild_options, N(rebuild_options), run_rebuild },
 	{ "help", "[COMMAND]", 0, 2, "explain a command", NULL, help_options,
 	    N(help_options), run_help },
 	{ "version", NULL, 0, 0, "print the version", NULL, help_options, 0,

@@ -25,6 +25,7 @@ int run_bucket_quota(struct arguments *);
 int run_bucket_versioning(struct arguments *);
 int run_status(struct arguments *);
 int run_check(struct arguments *);
+int run_rebuild(struct arguments *);
 int run_help(struct arguments *);
 int run_version(struct arguments *);
 

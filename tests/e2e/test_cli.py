@@ -90,7 +90,7 @@ def serve(tmp_path):
 def test_help_knows_every_command():
     overview = holdfast("help").stdout
     for command in ("serve", "key add", "key list", "key remove", "bucket add", "bucket list", "bucket remove",
-                    "bucket quota", "bucket versioning", "status", "check", "help", "version"):
+                    "bucket quota", "bucket versioning", "status", "check", "rebuild", "help", "version"):
         assert f"  {command}" in overview
         one = holdfast("help", *command.split()).stdout
         assert one.startswith(f"Usage: holdfast {command}")
@@ -656,11 +656,29 @@ def test_check_of_nothing_could_not_check(tmp_path):
     assert str(tmp_path) in holdfast("check", tmp_path, check=3).stderr
 
 
+def test_a_lost_index_is_rebuilt(new_server):
+    server = new_server().start()
+    s3 = client_for(server)
+    s3.create_bucket(Bucket="lost")
+    s3.put_object(Bucket="lost", Key="large", Body=b"x" * 300_000)
+    server.stop()
+    assert "sound" in holdfast("rebuild", server.data, check=3).stderr
+    shutil.rmtree(server.data / "index")
+    assert "new index" in holdfast("rebuild", server.data, check=1).stdout
+    server.start()
+    assert client_for(server).get_object(Bucket="lost", Key="large")["Body"].read() == b"x" * 300_000
+    server.stop()
+    result = json.loads(holdfast("rebuild", server.data, "--force", "--json", check=1).stdout)
+    assert result["added"] == 1 and result["report"]
+    server.start()
+
+
 def test_the_quick_start_may_be_run_again(tmp_path):
     ports = harness.Port(), harness.Port()
     # Beside the sources as they are, so that what is being tested is not built over.
     copy = tmp_path / "source"
     shutil.copytree(harness.TOP, copy, ignore=shutil.ignore_patterns("build*", ".git", "holdfast*-asan", "*.pyc"))
+    (copy / "README.md").write_text("read me")
     (copy / "holdfast").unlink(missing_ok=True)
     (copy / "Makefile").write_text(f"all:\n\tinstall {harness.BINARY} holdfast\n")
     env = dict(os.environ, HOME=str(tmp_path / "home"), HOLDFAST_DATA=str(tmp_path / "home/data"),
