@@ -127,6 +127,8 @@ int check_references(struct check *, struct error *err);
 int check_usage(struct check *, struct error *err);
 int check_files(struct check *, struct extent_dir *, struct error *err);
 
+/* Whether it is a bucket's number. */
+int check_is_bucket(const struct check *, uint64_t id);
 /* The place of an extent in ids, or -1. */
 long check_find(const struct check *, uint64_t id);
 /* Counts that something names the extent, and reads its record. 1, or 0 when
