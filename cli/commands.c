@@ -111,6 +111,9 @@ static const struct option serve_options[] = {
 	    "Bytes a second that the scrubber reads to find damage early; 0 "
 	    "turns "
 	    "it off." },
+	{ "scrub-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "7d", NULL,
+	    SECOND, 3650 * DAY,
+	    "How long from the start of one of its rounds to the next." },
 	{ "copy-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "6h", NULL,
 	    0, 365 * DAY,
 	    "How often the index is copied while running, for `holdfast "

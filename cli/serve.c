@@ -92,6 +92,7 @@ open_store(struct serving *s, struct error *err)
 		.reserve_bytes = arguments_number(args, "reserve"),
 		.upload_max_age_ms = arguments_number(args, "upload-max-age"),
 		.scrub_bytes_per_second = arguments_number(args, "scrub-rate"),
+		.scrub_interval_ms = arguments_number(args, "scrub-interval"),
 		.copy_interval_ms = arguments_number(args, "copy-interval"),
 		.io_threads = (size_t)arguments_number(args, "io-threads"),
 	};
