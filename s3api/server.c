@@ -5,7 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include "base/error.h"
+#include "base/log.h"
 #include "s3api/accept.h"
 #include "s3api/connection.h"
 #include "s3api/loop.h"
@@ -50,6 +53,16 @@ tick_for(const struct http_limits *limits)
 	return ms < 80 ? 20 : ms / 4;
 }
 
+/* libevent would write to standard error by itself. */
+static void
+log_library(int severity, const char *message)
+{
+	log_line(severity >= EVENT_LOG_ERR   ? LOG_ERROR
+		: severity == EVENT_LOG_WARN ? LOG_WARN
+					     : LOG_DEBUG,
+	    "http.libevent", "%s", message);
+}
+
 struct http_server *
 http_server_new(
     size_t loops, const struct http_limits *limits, struct error *err)
@@ -59,6 +72,7 @@ http_server_new(
 	size_t i;
 
 	(void)signal(SIGPIPE, SIG_IGN);
+	event_set_log_callback(log_library);
 	if (loops == 0) {
 		processors = sysconf(_SC_NPROCESSORS_ONLN);
 		loops = processors > 0 ? (size_t)processors : 1;
