@@ -229,6 +229,14 @@ run_get_object(struct s3_request *req)
 	enum s3_code code;
 	uint64_t version;
 
+	if (http_header_get(
+		req->head, "x-amz-server-side-encryption-customer-algorithm")
+		.at != NULL) {
+		s3_fail_code(req, S3_INVALID_REQUEST,
+		    "The encryption parameters are not applicable to this "
+		    "object.");
+		return;
+	}
 	/* This may be the second time, for an extent that went away. */
 	buffer_clear(&req->headers);
 	if (version_parse(

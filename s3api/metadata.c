@@ -168,7 +168,9 @@ metadata_refuse(const struct http_head *head, struct s3_error *s3err)
 		if (!slice_starts(name, "x-amz-") ||
 		    head->headers[i].value.len == 0)
 			continue;
-		if (slice_starts(name, "x-amz-server-side-encryption"))
+		if (slice_starts(name, "x-amz-server-side-encryption") ||
+		    slice_starts(
+			name, "x-amz-copy-source-server-side-encryption"))
 			return s3_error_set(s3err, S3_NOT_IMPLEMENTED,
 			    "Server-side encryption is not implemented by "
 			    "this server, and it does not pretend: leave %.*s "

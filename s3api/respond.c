@@ -30,8 +30,10 @@ account(
 
 	if (req->operation != NULL)
 		row = (size_t)(req->operation - s3_operations);
+	/* One that does not exist is told as the client sent it. */
 	if (req->who != NULL)
-		who = req->who->access_key;
+		who = req->who->unknown ? req->sig.access_key
+					: req->who->access_key;
 	s3metrics_count(
 	    &req->s3->metrics, row, code, us, req->body_bytes, bytes_out);
 	const struct log_field fields[] = {

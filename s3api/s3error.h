@@ -101,9 +101,9 @@ int s3_error_set(struct s3_error *, enum s3_code, const char *fmt, ...)
 /* From an error of the store. Returns -1. */
 int s3_error_from(struct s3_error *, const struct error *);
 
-/* The XML document: Code, Message, details (elements that name the thing, such as
- * Key; may be empty), Resource, RequestId, HostId. */
-void s3_error_xml(struct buffer *, const struct s3_error *, struct slice details,
-    struct slice resource, const char *request_id);
+/* The XML document: Code, Message, details (elements that name the thing, such
+ * as Key; may be empty), Resource, RequestId, HostId. */
+void s3_error_xml(struct buffer *, const struct s3_error *,
+    struct slice details, struct slice resource, const char *request_id);
 
 #endif

@@ -97,7 +97,8 @@ the_document_is_escaped(void **state)
 
 	(void)state;
 	s3_error_set(&s3err, S3_NO_SUCH_KEY, "a < b");
-	s3_error_xml(&out, &s3err, SLICE_NULL, SLICE_LITERAL("/b/\"k\"&\x01"), "42");
+	s3_error_xml(
+	    &out, &s3err, SLICE_NULL, SLICE_LITERAL("/b/\"k\"&\x01"), "42");
 	buffer_add(&out, "", 1);
 	assert_string_equal(out.at,
 	    "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
