@@ -31,8 +31,7 @@ enum connection_state {
 	CONNECTION_HANDSHAKE,
 	CONNECTION_HEAD,      /* idle, or a head is coming in */
 	CONNECTION_SERVING,   /* the handler owes the final call */
-	CONNECTION_FINISHING, /* it has been made, the answer is being written
-			       */
+	CONNECTION_FINISHING, /* it was made, the answer is being written */
 	CONNECTION_DROPPING,  /* what is left of the request's body */
 	CONNECTION_LINGERING, /* shut down, waiting for the client to see it */
 	CONNECTION_GONE,      /* closed, but the final call is still due */
@@ -120,8 +119,7 @@ struct http_request {
 	http_sent *send_done;
 	void *send_arg;
 	char chunk_line[24];
-	struct buffer
-	    text; /* the head, and what could not be written at once */
+	struct buffer text; /* the head; what could not be written at once */
 
 	char peer[72];
 	struct http_head head;
