@@ -12,12 +12,17 @@ from conftest import bucket_name
 ALGORITHMS = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"]
 
 
+# Without a configuration this release presigns by Signature Version 2 when the endpoint is not AWS's own.
+CONFIG = "[default]\ns3 =\n    signature_version = s3v4\n    addressing_style = path\n"
+
+
 class Aws:
-    def __init__(self, server):
+    def __init__(self, server, scratch):
         self.server = server
         self.env = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key,
-                    "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1", "AWS_CONFIG_FILE": "/nonexistent",
+                    "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1", "AWS_CONFIG_FILE": str(scratch / "aws.config"),
                     "AWS_PAGER": "", "AWS_EC2_METADATA_DISABLED": "true"}
+        (scratch / "aws.config").write_text(CONFIG)
         if server.ca:
             self.env["AWS_CA_BUNDLE"] = server.ca
 
@@ -36,13 +41,13 @@ class Aws:
 
 
 @pytest.fixture
-def aws(any_server):
-    return Aws(any_server)
+def aws(any_server, tmp_path):
+    return Aws(any_server, tmp_path)
 
 
 @pytest.fixture
-def one(server):
-    return Aws(server)
+def one(server, tmp_path):
+    return Aws(server, tmp_path)
 
 
 def test_files_are_copied_synced_and_removed(aws, tmp_path):

@@ -157,7 +157,7 @@ def test_a_second_put_replaces_everything_of_the_first(s3, bucket):
 def test_missing_things_are_told_apart(s3, bucket):
     none = bucket_name()
     answer = refused(404, "NoSuchKey", s3.get_object, Bucket=bucket, Key="none")
-    assert answer["Error"]["Key"] == "none" and answer["ResponseMetadata"]["RequestId"]
+    assert answer["Error"]["Resource"] == f"/{bucket}/none" and answer["ResponseMetadata"]["RequestId"]
     refused(404, "404", s3.head_object, Bucket=bucket, Key="none")
     refused(404, "NoSuchBucket", s3.get_object, Bucket=none, Key="none")
     refused(404, "NoSuchBucket", s3.put_object, Bucket=none, Key="k", Body=b"x")
