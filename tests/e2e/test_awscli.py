@@ -81,8 +81,10 @@ def test_a_stream_of_unknown_length_goes_up_and_down(one, tmp_path):
     assert one("s3", "cp", f"s3://{bucket}/stream", "-").stdout == text
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_checksum_algorithm_of_a_copy(aws, tmp_path, algorithm):
+@pytest.mark.parametrize("transport,algorithm", [*(("server", a) for a in ALGORITHMS), ("tls_server", "CRC64NVME"),
+                                                 ("tls_server", "SHA256")])
+def test_every_checksum_algorithm_of_a_copy(request, tmp_path, transport, algorithm):
+    aws = Aws(request.getfixturevalue(transport), tmp_path)
     bucket = bucket_name()
     aws("s3", "mb", f"s3://{bucket}")
     for name, size in (("small", 10_000), ("large", 17 << 20)):

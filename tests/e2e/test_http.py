@@ -303,7 +303,7 @@ def test_an_oversize_head_is_refused(raw, place):
 
 
 def test_a_slow_head_is_cut_off_in_time(new_server):
-    server = new_server(args=["--head-timeout", str(HEAD_SECONDS)]).start()
+    server = new_server(args=["--head-timeout", f"{HEAD_SECONDS}s"]).start()
     with s3raw.Connection(server.address, timeout=30) as c:
         began = time.monotonic()
         c.send(b"GET / HTTP/1.1\r\n")

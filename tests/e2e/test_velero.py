@@ -26,17 +26,18 @@ def go_program(name):
 
 
 def ways():
-    for release in RELEASES:
-        if release.startswith("awsv1"):
-            yield release, []
-            continue
-        yield release, []
-        yield release, ["-checksum", "CRC32"]
-        if release in NEWER:
-            yield release, ["-calc", "required"]
-            yield release, ["-checksum", "CRC32C", "-calc", "required"]
-        else:
-            yield release, ["-checksum", "SHA256"]
+    """(transport, release, its options): checksumAlgorithm unset, CRC32, another, and checksums only where required."""
+    for transport in ("server", "tls_server"):
+        for release in RELEASES:
+            yield transport, release, []
+            if release.startswith("awsv1"):
+                continue
+            yield transport, release, ["-checksum", "CRC32"]
+            if transport == "server" and release in NEWER:
+                yield transport, release, ["-calc", "required"]
+                yield transport, release, ["-checksum", "CRC32C", "-calc", "required"]
+            elif transport == "server":
+                yield transport, release, ["-checksum", "SHA256"]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +49,9 @@ def tree(tmp_path_factory):
 
 
 @pytest.mark.timeout(700)
-@pytest.mark.parametrize("release,options", list(ways()), ids=lambda v: " ".join(v) if isinstance(v, list) else v)
-def test_stored_bytes_are_the_sent_bytes(any_server, tree, release, options):
-    bucket = bucket_name()
+@pytest.mark.parametrize("transport,release,options", list(ways()), ids=lambda v: " ".join(v) if isinstance(v, list) else v)
+def test_stored_bytes_are_the_sent_bytes(request, tree, transport, release, options):
+    any_server, bucket = request.getfixturevalue(transport), bucket_name()
     s3 = client_for(any_server)
     s3.create_bucket(Bucket=bucket)
     line = [go_program(release), "-endpoint", any_server.endpoint, "-bucket", bucket, "-dir", tree, *options]
