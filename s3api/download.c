@@ -24,6 +24,14 @@ download_free(struct download *download)
 	free(download->memory);
 }
 
+/* Instead of the object, whose headers are not those of the error. */
+static void
+fail(struct s3_request *req, const struct error *err)
+{
+	buffer_clear(&req->headers);
+	s3_fail_store(req, err);
+}
+
 /* The one way out. */
 static void
 end(struct s3_request *req, int failed)
@@ -37,7 +45,7 @@ end(struct s3_request *req, int failed)
 	if (download->begun)
 		s3_sent(req, status, failed, sent);
 	else
-		s3_fail_store(req, &err);
+		fail(req, &err);
 }
 
 static void read_more(struct s3_request *req);
@@ -133,7 +141,7 @@ download_start(struct s3_request *req, int status, uint64_t extent,
 		    req->tries++ < TRIES_MAX)
 			again(req);
 		else
-			s3_fail_store(req, &err);
+			fail(req, &err);
 		return;
 	}
 	req->state = download;

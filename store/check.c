@@ -141,9 +141,8 @@ check_length(
 	if ((uint64_t)st.st_size >= expected)
 		return 0;
 	return error_set(err, ERR_DAMAGED,
-	    "the index is cut off: %s has %" PRIu64 " bytes of %" PRIu64
-	    ": `holdfast rebuild` makes a new one",
-	    path, (uint64_t)st.st_size, expected);
+	    "the index is cut off: %s has %" PRIu64 " bytes of %" PRIu64, path,
+	    (uint64_t)st.st_size, expected);
 }
 
 static int (*const steps[])(struct check *, struct error *) = {
@@ -236,7 +235,8 @@ run_child(const char *dir, const char *index, int with_files,
 		m.u.result = c.result;
 	} else if (err.kind == ERR_DAMAGED) {
 		/* As far as it got is a finding, too. */
-		check_damage(&c, FOUND_INDEX, "%s", err.text);
+		check_damage(&c, FOUND_INDEX,
+		    "%s: `holdfast rebuild` makes a new index", err.text);
 		check_tell_rest(&c);
 		m.u.result = c.result;
 	} else {

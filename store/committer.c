@@ -301,6 +301,11 @@ settle(
 			*counters = txn->counters;
 			return;
 		}
+		/* LMDB calls a short write EIO. */
+		if (err.kind == ERR_IO && space_is_full(c->store->space))
+			error_set(&err, ERR_DISK_FULL,
+			    "the disk is full: delete backups or enlarge the"
+			    " volume");
 		log_line(LOG_ERROR, "store.commit", "%s", err.text);
 		unsure = 0;
 		(void)mend(c, counters, &unsure);

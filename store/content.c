@@ -105,10 +105,9 @@ content_write(
 		if (spill(w, err) != 0)
 			return -1;
 	}
-	if (extent_append(w->file, bytes, len, err) != 0)
+	if (space_write(w->store->space, extent_size(w->file), len, err) != 0)
 		return -1;
-	space_used(w->store->space, len);
-	return 0;
+	return extent_append(w->file, bytes, len, err);
 }
 
 uint64_t

@@ -49,6 +49,7 @@ struct scrubber {
 
 	/* The thread's own. */
 	uint64_t began_ms, saved_ms;
+	uint64_t damaged; /* blocks, in this round */
 	uint64_t paid_us; /* the time by which what was read is paid for */
 
 	_Atomic uint64_t bytes, rounds, last_ms, position;
@@ -142,6 +143,13 @@ save(struct scrubber *s)
 /* ---- contents ---- */
 
 static void
+found(struct scrubber *s, uint64_t id, uint64_t block, const struct error *why)
+{
+	s->damaged++;
+	store_damaged(s->store, id, block, why);
+}
+
+static void
 scrub_inline(struct scrubber *s, uint64_t id, const struct extent_record *rec)
 {
 	struct error why = ERROR_INIT;
@@ -153,7 +161,7 @@ scrub_inline(struct scrubber *s, uint64_t id, const struct extent_record *rec)
 	error_set(&why, ERR_DAMAGED,
 	    "extent %" PRIu64 " has checksum %08x, expected %08x", id,
 	    (unsigned)crc, (unsigned)rec->crc32c);
-	store_damaged(s->store, id, 0, &why);
+	found(s, id, 0, &why);
 }
 
 /* Looks at extents from b->next on: checks what lives in the index, and notes
@@ -247,7 +255,7 @@ scrub_file(struct scrubber *s, uint64_t id)
 	if ((r = extent_open_direct(s->store->extents, id, &why)) == NULL ||
 	    extent_check_trailer(r, &why) != 0) {
 		if (is_damage(&why))
-			store_damaged(s->store, id, 0, &why);
+			found(s, id, 0, &why);
 		if (r == NULL)
 			return 0;
 	}
@@ -259,7 +267,7 @@ scrub_file(struct scrubber *s, uint64_t id)
 		got = extent_read_blocks(r, block, n, s->memory, 0, &bad, &why);
 		if (got < 0) {
 			if (is_damage(&why))
-				store_damaged(s->store, id, bad, &why);
+				found(s, id, bad, &why);
 			n = (size_t)(bad - block) + 1;
 		}
 		stop = pay(s, n * EXTENT_BLOCK_BYTES);
@@ -315,6 +323,19 @@ until_next_round(const struct scrubber *s)
 	return due <= now ? 0 : due - now > interval ? interval : due - now;
 }
 
+static void
+tell_round(const struct scrubber *s)
+{
+	if (s->damaged == 0)
+		log_line(LOG_INFO, "store.scrub",
+		    "every content was read and agrees with its checksums");
+	else
+		log_line(LOG_ERROR, "store.scrub",
+		    "every content was read, and %" PRIu64
+		    " blocks are damaged",
+		    s->damaged);
+}
+
 static void *
 run(void *arg)
 {
@@ -330,6 +351,7 @@ run(void *arg)
 				break;
 			s->began_ms = (uint64_t)clock_wall_ms();
 			atomic_store(&s->position, 1);
+			s->damaged = 0;
 		}
 		rc = scrub(s, &err);
 		if (rc == 0) {
@@ -337,9 +359,7 @@ run(void *arg)
 			atomic_fetch_add(&s->rounds, 1);
 			atomic_store(&s->last_ms, (uint64_t)clock_wall_ms());
 			save(s);
-			log_line(LOG_INFO, "store.scrub",
-			    "every content was read and compared with its "
-			    "checksum");
+			tell_round(s);
 		} else if (rc == -1) {
 			log_line(LOG_ERROR, "store.scrub", "%s", err.text);
 			if (rest(s, RETRY_MS))

@@ -259,7 +259,7 @@ refuse(const struct space *s, uint64_t bytes, struct error *err)
 	format_size(s->free, left, sizeof(left));
 	format_size(s->total, total, sizeof(total));
 	format_size(s->reserve, kept, sizeof(kept));
-	if (s->free < s->reserve || bytes == UINT64_MAX)
+	if (s->free < s->reserve || bytes <= SPACE_SMALL_BYTES)
 		return error_set(err, ERR_DISK_FULL,
 		    "the disk is full: %s of %s are free, and the last %s are "
 		    "kept "
@@ -276,18 +276,31 @@ refuse(const struct space *s, uint64_t bytes, struct error *err)
 	    size, left, total, kept);
 }
 
-/* Whether so many bytes would leave what is kept back alone. */
+/* Whether so many bytes would leave what is kept back alone, that being what
+ * large or small writes may not touch. */
 static int
-fits(const struct space *s, uint64_t bytes)
+fits(const struct space *s, int large, uint64_t bytes)
 {
-	uint64_t kept;
+	uint64_t left, kept;
 
 	if (s->read_only || s->band == SPACE_BALLAST)
 		return 0;
-	kept = bytes <= SPACE_SMALL_BYTES ? s->floor : s->reserve;
-	if (bytes == UINT64_MAX)
-		bytes = 0;
-	return s->free >= kept && s->free - kept >= bytes;
+	left = s->free > s->used_since ? s->free - s->used_since : 0;
+	kept = large ? s->reserve : s->floor;
+	return left >= kept && left - kept >= bytes;
+}
+
+/* As fits(), with a refusal that no old figure is the reason of. */
+static int
+admit(struct space *s, int large, uint64_t bytes, struct error *err)
+{
+	if (look_if_old(s, err) != 0)
+		return -1;
+	if (fits(s, large, bytes))
+		return 0;
+	if (look(s, err) != 0)
+		return -1;
+	return fits(s, large, bytes) ? 0 : refuse(s, bytes, err);
 }
 
 int
@@ -296,19 +309,34 @@ space_admit(struct space *s, uint64_t bytes, struct error *err)
 	int rc;
 
 	pthread_mutex_lock(&s->lock);
-	rc = look_if_old(s, err);
-	if (rc == 0 && !fits(s, bytes))
-		rc = refuse(s, bytes, err);
+	rc = admit(
+	    s, bytes > SPACE_SMALL_BYTES, bytes == UINT64_MAX ? 0 : bytes, err);
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
 
-void
-space_used(struct space *s, uint64_t bytes)
+int
+space_write(struct space *s, uint64_t written, uint64_t more, struct error *err)
 {
+	int rc;
+
 	pthread_mutex_lock(&s->lock);
-	s->used_since += bytes;
+	rc = admit(s, written + more > SPACE_SMALL_BYTES, more, err);
+	if (rc == 0)
+		s->used_since += more;
 	pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+int
+space_is_full(struct space *s)
+{
+	int full;
+
+	pthread_mutex_lock(&s->lock);
+	full = look(s, NULL) == 0 && s->band == SPACE_BALLAST;
+	pthread_mutex_unlock(&s->lock);
+	return full;
 }
 
 int

@@ -31,10 +31,16 @@ void space_close(struct space *);
 /* 0 if a write of that many bytes (UINT64_MAX: not known, counts as large) may
  * begin now; else -1 and ERR_DISK_FULL or ERR_READ_ONLY with a sentence that
  * says how much is free and what to do. Cheap: asks the file system at most
- * every 100 ms or each 16 MiB that space_used() told of. */
+ * every 100 ms or each 16 MiB that space_write() told of, and before it
+ * refuses. */
 int space_admit(struct space *, uint64_t bytes, struct error *err);
-/* Bytes that were just written. */
-void space_used(struct space *, uint64_t bytes);
+/* The same for `more` bytes behind `written` ones of a file, just before they
+ * are written: what was admitted together may be too much in the end, and the
+ * reserve is for other writes. Counts them as used. */
+int space_write(
+    struct space *, uint64_t written, uint64_t more, struct error *err);
+/* Whether only deletes go, looked at now. */
+int space_is_full(struct space *);
 /* Gives the ballast up after ENOSPC while deleting; 1 if that freed anything.
  */
 int space_release_ballast(struct space *);
