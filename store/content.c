@@ -262,7 +262,7 @@ read_ahead(struct slice bytes)
 	uintptr_t first = (uintptr_t)bytes.at & ~(page - 1);
 	uintptr_t end = (uintptr_t)bytes.at + bytes.len;
 
-	if (end - first > page)
+	if (end - first > 2 * page)
 		madvise((void *)first, end - first, MADV_WILLNEED);
 }
 
