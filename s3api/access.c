@@ -196,6 +196,8 @@ add_own(struct access *access, struct access_keys *keys)
 	memset(&record, 0, sizeof(record));
 	record.secret = slice_text(text);
 	failed = add_record(&record, keys);
+	bytes_wipe(text, sizeof(text));
+	bytes_wipe(random, sizeof(random));
 	if (!failed)
 		keys->at[keys->n - 1].unknown = 1;
 	return failed ? -1 : 0;

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "s3api/download.h"
 #include "store/content.h"
 
@@ -32,18 +33,35 @@ fail(struct s3_request *req, const struct error *err)
 	s3_fail_store(req, err);
 }
 
+/* Why it ends early: the client is gone, or the bytes are not to be had. */
+static void
+log_cut(struct s3_request *req, const struct download *download)
+{
+	const struct log_field fields[] = {
+		LOG_T("request", req->id),
+		LOG_B("bucket", req->bucket.at, req->bucket.len),
+		LOG_B("key", req->key.at, req->key.len),
+		LOG_N("at", download->at),
+	};
+
+	log_fields(LOG_ERROR, "s3.cut", download->err.text, fields,
+	    sizeof(fields) / sizeof(fields[0]));
+}
+
 /* The one way out. */
 static void
-end(struct s3_request *req, int failed)
+end(struct s3_request *req, enum s3_code code)
 {
 	struct download *download = req->state;
 	uint64_t sent = download->at - download->first;
 	int status = download->status;
 	struct error err = download->err;
 
+	if (download->begun && code == S3_INTERNAL_ERROR)
+		log_cut(req, download);
 	download_free(download);
 	if (download->begun)
-		s3_sent(req, status, failed, sent);
+		s3_sent(req, status, code, sent);
 	else
 		fail(req, &err);
 }
@@ -58,12 +76,12 @@ sent(struct http_request *http, int failed, void *arg)
 
 	(void)http;
 	if (failed) {
-		end(req, 1);
+		end(req, S3_REQUEST_TIMEOUT);
 		return;
 	}
 	download->at += (uint64_t)download->n;
 	if (download->at == download->end)
-		end(req, 0);
+		end(req, S3_OK);
 	else
 		read_more(req);
 }
@@ -74,7 +92,7 @@ have_read(struct s3_request *req)
 	struct download *download = req->state;
 
 	if (download->n <= 0) {
-		end(req, 1);
+		end(req, S3_INTERNAL_ERROR);
 		return;
 	}
 	if (!download->begun) {

@@ -120,9 +120,11 @@ void s3_fail_store(struct s3_request *, const struct error *);
 void s3_fail_nomem(struct s3_request *);
 
 /* For an answer in pieces: adds the standard headers and calls http_begin();
- * ends by s3_sent(), which calls http_end(), or http_cut() if failed. */
+ * ends by s3_sent(), which calls http_end(), or http_cut() unless code is
+ * S3_OK. */
 void s3_begin(struct s3_request *, int status, uint64_t content_length);
-void s3_sent(struct s3_request *, int status, int failed, uint64_t bytes);
+void s3_sent(
+    struct s3_request *, int status, enum s3_code code, uint64_t bytes);
 /* The client is gone, or was too slow: ends the request without an answer. */
 void s3_gone(struct s3_request *);
 

@@ -63,6 +63,12 @@ finish(struct s3_request *req, int status, enum s3_code code, const void *body,
 	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
 
 	standard_headers(req);
+	if (req->headers.failed) {
+		/* Half of the headers could be taken for an answer. */
+		buffer_free(&req->headers);
+		status = 503;
+		len = 0;
+	}
 	account(req, status, code, len);
 	http_respond(req->http, status, &req->headers, body, len);
 	request_free(req, loop);
@@ -111,12 +117,12 @@ s3_begin(struct s3_request *req, int status, uint64_t content_length)
 }
 
 void
-s3_sent(struct s3_request *req, int status, int failed, uint64_t bytes)
+s3_sent(struct s3_request *req, int status, enum s3_code code, uint64_t bytes)
 {
 	struct s3_loop *loop = &req->s3->loops[http_request_loop(req->http)];
 
-	account(req, status, failed ? S3_INTERNAL_ERROR : S3_OK, bytes);
-	if (failed)
+	account(req, status, code, bytes);
+	if (code != S3_OK)
 		http_cut(req->http);
 	else
 		http_end(req->http);

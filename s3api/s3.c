@@ -9,12 +9,28 @@
 
 #define SKEW_MS_DEFAULT (15 * 60 * 1000)
 
+/* It goes into answers as it is. */
+static int
+region_valid(const char *region)
+{
+	return region[0] != '\0' &&
+	    strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-") ==
+	    strlen(region);
+}
+
 struct s3 *
 s3_new(const struct s3_options *options, struct store *store, struct error *err)
 {
 	struct s3 *s3;
 	size_t i;
 
+	if (options->region != NULL && !region_valid(options->region)) {
+		error_set(err, ERR_INVALID,
+		    "the region \"%s\" is not made of lower-case letters, "
+		    "digits and hyphens",
+		    options->region);
+		return NULL;
+	}
 	if ((s3 = calloc(1, sizeof(*s3))) == NULL)
 		goto nomem;
 	s3->store = store;
