@@ -36,6 +36,7 @@ STATES = int(os.environ.get("HOLDFAST_CRASH_STATES", "300"))
 BITE_STATES = int(os.environ.get("HOLDFAST_BITE_STATES", "120"))
 SEED = os.environ.get("HOLDFAST_CRASH_SEED", "1")
 ROUNDS = int(os.environ.get("HOLDFAST_CRASH_ROUNDS", "6"))
+KILLS = 4
 WORKERS = int(os.environ.get("HOLDFAST_CRASH_WORKERS", os.cpu_count() or 2))
 # what a server of a small test may keep in reserve
 ARGUMENTS = ()
@@ -83,17 +84,20 @@ def record(scratch):
         marker.mark(ready=1)
         workload.prepare(server, notes)
         run_clients(workload.clients("one", server, notes, ROUNDS))
+        server.stop()
+    for i in range(KILLS):
         # the process dies, the machine does not: its file system goes on
-        clients = workload.clients("two", server, notes, 1000)
-        for client in clients:
-            client.start()
-        time.sleep(1)
-        server.kill()
-        for client in clients:
-            client.join()
-            if client.failure:
-                raise client.failure
-        marker.mark(killed=1)
+        with serving(data, env) as server:
+            clients = workload.clients(f"two{i}", server, notes, 1000)
+            for client in clients:
+                client.start()
+            time.sleep(0.3)
+            server.kill()
+            for client in clients:
+                client.join()
+                if client.failure:
+                    raise client.failure
+            marker.mark(killed=1)
     with serving(data, env) as server:
         run_clients(workload.clients("three", server, notes, ROUNDS // 2))
         server.stop()

@@ -133,6 +133,14 @@ class Objects(Client):
     """Puts, overwrites and deletes; some on keys that others write too; some
     that the server must refuse."""
 
+    barrier = None
+
+    def meet(self):
+        try:
+            self.barrier.wait(1)
+        except threading.BrokenBarrierError:
+            pass  # the other one is done, or gone
+
     def round(self, n):
         key = f"{self.prefix}/{self.rng.randint(0, 7)}"
         if n % 5 == 4:
@@ -149,6 +157,11 @@ class Objects(Client):
                      [0])
             must_not(self.put(PLAIN, "constant/0", self.size(),
                               IfNoneMatch="*")[0])
+        if n % 4 == 2:
+            # two clients at once: what the loser sent was on the disk already
+            self.meet()
+            self.put(PLAIN, f"race/{self.name[:-1]}{n}", LARGE[n % 3],
+                     IfNoneMatch="*")
         if n % 8 == 3:
             keys = [f"{self.prefix}/{i}" for i in range(0, 8, 2)]
             must(self.notes.request(
@@ -291,8 +304,10 @@ def prepare(server, notes):
 
 def clients(name, server, notes, rounds):
     """One of each kind, two of the busiest; not yet started."""
-    return [Objects(f"{name}a", server, notes, 4 * rounds),
-            Objects(f"{name}b", server, notes, 4 * rounds),
+    pair = [Objects(f"{name}a", server, notes, 4 * rounds),
+            Objects(f"{name}b", server, notes, 4 * rounds)]
+    pair[0].barrier = pair[1].barrier = threading.Barrier(2)
+    return [*pair,
             Uploads(f"{name}u", server, notes, rounds),
             Versions(f"{name}v", server, notes, rounds),
             Others(f"{name}o", server, notes, rounds)]
