@@ -29,6 +29,20 @@ int objects_find(MDB_txn *, const struct index *, uint64_t bucket,
 int objects_delete_version(struct store_txn *, const struct change *,
     struct txn_bucket *, struct delete_item *item, struct error *err);
 
+/* Writes the key's current object; keeps a record among its versions; takes one
+ * out of them, with its content; counts a current object in (1) or out (-1). */
+int objects_put(struct store_txn *, struct txn_bucket *, struct slice key,
+    const struct object_record *, struct error *err);
+int objects_keep(struct store_txn *, struct txn_bucket *, struct slice key,
+    const struct object_record *, struct error *err);
+int objects_drop(struct store_txn *, struct txn_bucket *, struct slice key,
+    const struct object_record *, struct error *err);
+void objects_count(struct txn_bucket *, const struct object_record *, int sign);
+/* What becomes of the current object (NULL: none) when another version comes.
+ */
+int objects_displace(struct store_txn *, struct txn_bucket *, struct slice key,
+    const struct object_record *current, struct error *err);
+
 /* Runs a check, if there is one, against the current object. */
 int objects_check(struct store_txn *, uint64_t bucket, struct slice key,
     object_check *check, void *arg, struct error *err);
