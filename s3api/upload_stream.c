@@ -12,6 +12,7 @@
 
 #define BUFFERS 3
 #define BUFFER_BYTES (128 * 1024)
+#define TURN_BUFFERS 8 /* that a worker takes before others have their turn */
 
 struct upload_stream {
 	struct upload *up;
@@ -53,6 +54,12 @@ stream_free(struct upload_stream *stream)
 /* ---- on the worker ---- */
 
 static void
+submit(struct upload_stream *stream)
+{
+	workers_submit(store_workers(stream->up->req->store), &stream->job);
+}
+
+static void
 work_failed(struct upload_stream *stream)
 {
 	struct upload *up = stream->up;
@@ -89,9 +96,9 @@ work(struct job *job)
 	struct upload_stream *stream = OF(job, job);
 	struct upload *up = stream->up;
 	int abandon, ended, empty;
-	size_t slot;
+	size_t slot, n;
 
-	for (;;) {
+	for (n = 0; n < TURN_BUFFERS; n++) {
 		pthread_mutex_lock(&stream->lock);
 		abandon = stream->abandon;
 		ended = stream->ended;
@@ -116,6 +123,9 @@ work(struct job *job)
 			return;
 		}
 	}
+	/* Others have their turn; a fast client would keep the worker for good.
+	 */
+	submit(stream);
 }
 
 /* ---- on the loop ---- */
@@ -134,12 +144,6 @@ end(struct upload_stream *stream)
 	if (gone && up->failed)
 		s3_error_set(&up->s3err, S3_REQUEST_TIMEOUT, NULL);
 	upload_done(up);
-}
-
-static void
-submit(struct upload_stream *stream)
-{
-	workers_submit(store_workers(stream->up->req->store), &stream->job);
 }
 
 static void body_read(struct http_request *, long n, int ended, void *arg);
