@@ -56,6 +56,8 @@ static const struct metric store_metrics[] = {
 	    "Times that the scrubber has been through everything." },
 	{ "scrub_last_timestamp_seconds", GAUGE, STORE(scrub_last_ms), 1e3,
 	    "When it was last through; 0: never." },
+	{ "index_copy_timestamp_seconds", GAUGE, STORE(copy_last_ms), 1e3,
+	    "When the index was last copied; 0: not since the start." },
 	{ "reap_waiting", GAUGE, STORE(reap_waiting), 1,
 	    "Deleted contents whose space is yet to be given back." },
 	{ "journal_entries", GAUGE, STORE(journal_entries), 1,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "store/check_private.h"
@@ -146,6 +147,7 @@ check_length(
 }
 
 static int (*const steps[])(struct check *, struct error *) = {
+	check_pages,
 	check_settings,
 	check_extents,
 	check_buckets,
@@ -160,42 +162,54 @@ static int (*const steps[])(struct check *, struct error *) = {
 };
 
 static int
-run_steps(struct check *c, const char *dir, const char *index, int with_files,
-    struct error *err)
+open_index(
+    struct check *c, const char *dir, const char *index, struct error *err)
 {
-	struct extent_dir *extents = NULL;
 	char path[4096];
-	int dirfd = -1, rc = -1;
-	size_t i;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, index);
 	if ((c->index = index_open(path, 0, 4, 1, err)) == NULL ||
 	    check_length(c, dir, index, err) != 0 ||
 	    (c->txn = index_read(c->index, err)) == NULL)
+		return -1;
+	c->memory = malloc(CHECK_READ_BLOCKS * EXTENT_BLOCK_BYTES);
+	c->md5 = digest_new(DIGEST_MD5);
+	return c->memory == NULL || c->md5 == NULL ? error_nomem(err) : 0;
+}
+
+static int
+open_files(struct check *c, const char *dir, struct error *err)
+{
+	int dirfd;
+
+	if ((dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
+		return error_sys(err, errno, "cannot open %s", dir);
+	c->extents = extent_dir_look(dirfd, err);
+	close(dirfd);
+	return c->extents == NULL ? -1 : 0;
+}
+
+static int
+run_steps(struct check *c, const char *dir, const char *index, int with_files,
+    struct error *err)
+{
+	int rc = -1;
+	size_t i;
+
+	if (open_index(c, dir, index, err) != 0 ||
+	    (with_files && open_files(c, dir, err) != 0))
 		goto out;
 	for (i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if (steps[i](c, err) != 0)
 			goto out;
-
-	rc = 0;
-	if (!with_files)
-		goto out;
-	rc = -1;
-	if ((dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1) {
-		error_sys(err, errno, "cannot open %s", dir);
-		goto out;
-	}
-	if ((extents = extent_dir_look(dirfd, err)) == NULL ||
-	    check_files(c, extents, err) != 0)
-		goto out;
-	rc = 0;
+	rc = with_files ? check_files(c, err) : 0;
 out:
-	extent_dir_close(extents);
-	if (dirfd != -1)
-		close(dirfd);
+	extent_dir_close(c->extents);
 	if (c->txn != NULL)
 		index_read_end(c->index, c->txn);
 	index_close(c->index);
+	digest_free(c->md5);
+	free(c->memory);
 	free(c->ids);
 	free(c->named);
 	free(c->marks);

@@ -35,6 +35,49 @@ close_cursor(MDB_cursor *cursor, int rc, enum index_db db, struct error *err)
 	return error_add(err, "the database %s", index_db_name(db));
 }
 
+/* That each database's keys ascend and are as many as it says: a page of
+ * another place or time shows here, and no later step walks in a circle. */
+static int
+check_order(struct check *c, enum index_db db, struct error *err)
+{
+	MDB_dbi dbi = index_dbi(c->index, db);
+	MDB_val k, v, before = { 0, NULL };
+	MDB_cursor *cursor;
+	MDB_stat stat;
+	size_t n = 0;
+	int rc;
+
+	if ((rc = mdb_stat(c->txn, dbi, &stat)) != 0)
+		return lmdb_error(err, rc, "reading the index");
+	if (open_cursor(c, db, &cursor, err) != 0)
+		return -1;
+	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	     rc == 0 && n <= stat.ms_entries;
+	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+		if (n++ > 0 && mdb_cmp(c->txn, dbi, &before, &k) >= 0)
+			break;
+		before = k;
+	}
+	if (rc == 0 || (rc == MDB_NOTFOUND && n != stat.ms_entries)) {
+		mdb_cursor_close(cursor);
+		return error_set(err, ERR_DAMAGED,
+		    "the database %s has pages that are out of place",
+		    index_db_name(db));
+	}
+	return close_cursor(cursor, rc, db, err);
+}
+
+int
+check_pages(struct check *c, struct error *err)
+{
+	int db;
+
+	for (db = 0; db < INDEX_DBS; db++)
+		if (check_order(c, (enum index_db)db, err) != 0)
+			return -1;
+	return 0;
+}
+
 /* A new index that no change was committed to yet, as after a crash in the
  * first moment. */
 static int

@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "base/buffer.h"
 #include "base/error.h"
@@ -8,14 +7,6 @@
 
 /* The checker's step about files: those that are there, and those that should
  * be. */
-
-#define READ_BLOCKS 16
-
-struct files {
-	struct check *c;
-	struct extent_dir *extents;
-	char *memory; /* READ_BLOCKS blocks */
-};
 
 /* Damage of a file's content, as the reader tells of it. Not being able to read
  * it is as bad. */
@@ -26,7 +17,7 @@ tell(struct check *c, enum finding kind, uint64_t id, const struct error *why)
 }
 
 static void
-check_data(struct files *f, struct extent_reader *r, uint64_t id)
+check_data(struct check *c, struct extent_reader *r, uint64_t id)
 {
 	uint64_t size = extent_reader_size(r), block, blocks, bad = 0;
 	struct error why = ERROR_INIT;
@@ -35,21 +26,22 @@ check_data(struct files *f, struct extent_reader *r, uint64_t id)
 
 	blocks = size / EXTENT_BLOCK_BYTES + (size % EXTENT_BLOCK_BYTES != 0);
 	for (block = 0; block < blocks; block += n) {
-		n = blocks - block < READ_BLOCKS ? (size_t)(blocks - block)
-						 : READ_BLOCKS;
-		got = extent_read_blocks(r, block, n, f->memory, 0, &bad, &why);
+		n = blocks - block < CHECK_READ_BLOCKS
+		    ? (size_t)(blocks - block)
+		    : CHECK_READ_BLOCKS;
+		got = extent_read_blocks(r, block, n, c->memory, 0, &bad, &why);
 		if (got >= 0) {
-			f->c->result.bytes_read += (uint64_t)got;
+			c->result.bytes_read += (uint64_t)got;
 			continue;
 		}
-		tell(f->c, FOUND_DATA, id, &why);
+		tell(c, FOUND_DATA, id, &why);
 		/* On from the block behind the bad one. */
 		n = (size_t)(bad - block) + 1;
 	}
 }
 
 static void
-check_owner(struct files *f, struct extent_reader *r, uint64_t id)
+check_owner(struct check *c, struct extent_reader *r, uint64_t id)
 {
 	struct buffer bytes = BUFFER_INIT;
 	struct error why = ERROR_INIT;
@@ -57,39 +49,39 @@ check_owner(struct files *f, struct extent_reader *r, uint64_t id)
 
 	if (extent_owner(r, &bytes, &why) == 0 &&
 	    content_owner_decode(buffer_slice(&bytes), &owner, &why) != 0)
-		tell(f->c, FOUND_FILE, id, &why);
+		tell(c, FOUND_FILE, id, &why);
 	buffer_free(&bytes);
 }
 
 static void
-check_file(struct files *f, uint64_t id, const struct extent_record *rec)
+check_file(
+    struct check *c, uint64_t id, long at, const struct extent_record *rec)
 {
 	struct error why = ERROR_INIT;
 	struct extent_reader *r;
 
-	if ((r = extent_open(f->extents, id, &why)) == NULL) {
-		tell(f->c, FOUND_FILE, id, &why);
+	if ((r = extent_open(c->extents, id, &why)) == NULL) {
+		tell(c, FOUND_FILE, id, &why);
 		return;
 	}
 	if (extent_reader_size(r) != rec->size)
-		check_damage(f->c, FOUND_FILE,
+		check_damage(c, FOUND_FILE,
 		    "file of content %" PRIu64 ": it has %" PRIu64
 		    " bytes, expected %" PRIu64,
 		    id, extent_reader_size(r), rec->size);
 	if (extent_check_trailer(r, &why) != 0)
-		tell(f->c, FOUND_FILE, id, &why);
+		tell(c, FOUND_FILE, id, &why);
 	else
-		check_owner(f, r, id);
-	if (f->c->options.read_data)
-		check_data(f, r, id);
+		check_owner(c, r, id);
+	if (c->options.read_data && !(c->marks[at] & MARK_READ))
+		check_data(c, r, id);
 	extent_close(r);
 }
 
 static int
 see_file(uint64_t id, void *arg)
 {
-	struct files *f = arg;
-	struct check *c = f->c;
+	struct check *c = arg;
 	struct extent_record rec;
 	struct slice value;
 	long at;
@@ -122,22 +114,16 @@ see_file(uint64_t id, void *arg)
 	    index_get_u64(c->txn, index_dbi(c->index, DB_EXTENTS), id, &value,
 		NULL) == 0 &&
 	    extent_decode(value, &rec, NULL) == 0)
-		check_file(f, id, &rec);
+		check_file(c, id, at, &rec);
 	return 0;
 }
 
 int
-check_files(struct check *c, struct extent_dir *extents, struct error *err)
+check_files(struct check *c, struct error *err)
 {
-	struct files f = { c, extents, NULL };
 	size_t i;
-	int rc;
 
-	if ((f.memory = malloc(READ_BLOCKS * EXTENT_BLOCK_BYTES)) == NULL)
-		return error_nomem(err);
-	rc = extent_files(extents, 0, see_file, &f, err);
-	free(f.memory);
-	if (rc != 0)
+	if (extent_files(c->extents, 0, see_file, c, err) != 0)
 		return -1;
 	for (i = 0; i < c->n_ids; i++)
 		if ((c->marks[i] & (MARK_FILE | MARK_SEEN | MARK_REAPED)) ==

@@ -60,6 +60,9 @@ struct numbers {
 #define MARK_SEEN 2    /* which is there */
 #define MARK_REAPED 4  /* it is in the queue of the reaper */
 #define MARK_DECODED 8 /* its record could be read */
+#define MARK_READ 16   /* all its bytes were read, and are sound */
+
+#define CHECK_READ_BLOCKS 16 /* at once */
 
 struct check {
 	struct check_options options;
@@ -69,6 +72,9 @@ struct check {
 
 	struct index *index;
 	MDB_txn *txn;
+	struct extent_dir *extents; /* NULL: files are left alone */
+	char *memory;               /* CHECK_READ_BLOCKS blocks */
+	struct digest *md5;
 	struct index_counters counters;
 	int counters_known;
 
@@ -114,6 +120,7 @@ struct check_owner {
 const char *check_name(const struct check_owner *, char text[CHECK_NAME_BYTES]);
 
 /* Each step: 0, or -1 and *err when the check cannot go on. In this order. */
+int check_pages(struct check *, struct error *err);
 int check_settings(struct check *, struct error *err);
 int check_extents(struct check *, struct error *err); /* fills ids */
 int check_buckets(struct check *, struct error *err); /* fills buckets */
@@ -125,7 +132,7 @@ int check_journal(struct check *, struct error *err);
 int check_keys(struct check *, struct error *err);
 int check_references(struct check *, struct error *err);
 int check_usage(struct check *, struct error *err);
-int check_files(struct check *, struct extent_dir *, struct error *err);
+int check_files(struct check *, struct error *err);
 
 /* Whether it is a bucket's number. */
 int check_is_bucket(const struct check *, uint64_t id);
@@ -138,6 +145,9 @@ int check_take(struct check *, uint64_t id, const struct check_owner *,
 /* Compares an object's or part's claims with its extent, counting the name. */
 void check_content(struct check *, uint64_t extent, uint64_t size,
     unsigned parts, const struct check_owner *);
+/* With read_data: that bytes come to an ETag. */
+void check_digest(struct check *, uint64_t extent, unsigned parts,
+    const uint8_t md5[16], const struct check_owner *);
 /* That no two have the number. */
 void check_unique(struct check *, uint64_t version, const struct check_owner *);
 

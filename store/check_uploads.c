@@ -113,6 +113,7 @@ see_part(struct check *c, uint64_t upload, unsigned number, struct slice value)
 	if (found != NULL)
 		c->buckets[found->bucket].upload_bytes += rec.size;
 	check_content(c, rec.extent, rec.size, 0, &owner);
+	check_digest(c, rec.extent, 0, rec.md5, &owner);
 }
 
 int

@@ -32,6 +32,7 @@ see_object(struct check_tree *t, size_t bucket, struct slice name,
 	b->object_bytes += rec.size;
 	check_unique(t->c, rec.version, &owner);
 	check_content(t->c, rec.extent, rec.size, rec.parts, &owner);
+	check_digest(t->c, rec.extent, rec.parts, rec.md5, &owner);
 	return 0;
 }
 
@@ -83,6 +84,8 @@ see_version(struct check_tree *t, struct check_bucket *b,
 	b->version_bytes += rec.size;
 	check_unique(t->c, rec.version, owner);
 	check_content(t->c, rec.extent, rec.size, rec.parts, owner);
+	if (!rec.delete_marker)
+		check_digest(t->c, rec.extent, rec.parts, rec.md5, owner);
 }
 
 /* That the list and the current object fit together. */

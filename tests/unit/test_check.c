@@ -911,6 +911,30 @@ damaged_bytes_in_the_index_are_found_when_data_is_read(void **state)
 }
 
 static void
+an_object_with_the_content_of_another_is_found_when_data_is_read(void **state)
+{
+	MDB_txn *txn = begin();
+	struct object_record rec = object(txn, "copy");
+
+	(void)state;
+	rec.md5[3] ^= 1;
+	put_object(txn, "copy", &rec);
+	commit(txn);
+	check(0);
+	assert_int_equal(result.damage, 0);
+	expect(1, "its bytes are not those of its ETag");
+
+	txn = begin();
+	rec.md5[3] ^= 1;
+	put_object(txn, "copy", &rec);
+	rec = object(txn, "multi");
+	rec.md5[3] ^= 1;
+	put_object(txn, "multi", &rec);
+	commit(txn);
+	expect(1, "object \"multi\" in bucket \"bucket\": its bytes are not");
+}
+
+static void
 known_damage_is_told(void **state)
 {
 	struct extent_record rec;
@@ -1059,6 +1083,8 @@ main(void)
 		TEST(a_part_without_its_upload_is_found),
 		TEST(a_chain_with_a_missing_part_is_found),
 		TEST(damaged_bytes_in_the_index_are_found_when_data_is_read),
+		TEST(
+		    an_object_with_the_content_of_another_is_found_when_data_is_read),
 		TEST(known_damage_is_told),
 		TEST(a_journal_entry_from_the_future_is_found),
 		TEST(an_index_without_counters_is_found),
