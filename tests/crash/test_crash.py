@@ -163,14 +163,16 @@ def judge(log, scratch, cuts, skip, at_most):
 
 
 def cuts_of(records, count):
-    """COUNT cuts, spread evenly, and a tenth of it more within the first start.
+    """COUNT cuts, spread evenly, and behind each start of a server some more.
     The extremes are cycled through, with a random choice between any two."""
-    ready = next(i for i, r in enumerate(records)
-                 if r.type == replay.MARK and "ready" in replay.mark_of(r))
-    places = sorted(crashtools.spread(1, len(records), count) +
-                    crashtools.spread(1, ready, count // 10))
+    places = crashtools.spread(1, len(records), count)
+    for i, r in enumerate(records):
+        if r.type == replay.START:
+            places += crashtools.spread(i + 1, min(i + 200, len(records)),
+                                        count // 20)
     return [(n, cut, replay.EXTREMES[n // 2 % len(replay.EXTREMES)]
-             if n % 2 == 0 else "random") for n, cut in enumerate(places)]
+             if n % 2 == 0 else "random")
+            for n, cut in enumerate(sorted(places))]
 
 
 def judge_all(log, scratch, cuts, skip=(), at_most=3):
