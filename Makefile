@@ -70,7 +70,7 @@ unit-programs: $(UNIT)
 $(BUILD)/tests/test_%: $(BUILD)/tests/unit/test_%.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL) -lcmocka
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS_ALL) -lcmocka
 
 # Measurements of the store alone, run by hand.
 $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS)

@@ -13,7 +13,6 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "cli/control_client.h"
 #include "console/manage.h"
@@ -92,6 +91,25 @@ receive(int fd, struct buffer *answer, struct error *err)
 	}
 }
 
+/* A server that has gone is an error, not a signal. */
+static int
+send_all(int fd, const struct buffer *request, struct error *err)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < request->len) {
+		n = send(
+		    fd, request->at + done, request->len - done, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_sys(err, errno, "sending a request");
+		done += (size_t)n;
+	}
+	return 0;
+}
+
 /* Sends one request and reads to the end of the connection. */
 static int
 exchange(int fd, const char *method, const char *path, const char *body,
@@ -108,7 +126,7 @@ exchange(int fd, const char *method, const char *path, const char *body,
 	buffer_add(&request, body == NULL ? "" : body, len);
 	if (request.failed)
 		failed = error_nomem(err);
-	else if (write_full(fd, request.at, request.len, err) != 0)
+	else if (send_all(fd, &request, err) != 0)
 		failed = error_add(err, "the server's control socket");
 	else
 		failed = receive(fd, answer, err);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -21,6 +22,20 @@
 #define MMAP_THRESHOLD_BYTES (128 * 1024)
 #define TRIM_THRESHOLD_BYTES (256 * 1024)
 #define ARENAS 2
+
+/* A closed standard descriptor would be given to the next file that is opened,
+ * and what is printed would go there. */
+static void
+fill_standard_descriptors(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		(void)close(fd);
+}
 
 static void
 raise_descriptors(void)
@@ -64,6 +79,7 @@ shrink_stacks(void)
 void
 process_prepare(int dumpable)
 {
+	fill_standard_descriptors();
 	(void)umask(077);
 	if (!dumpable)
 		forbid_dumps();

@@ -24,10 +24,13 @@ from conftest import client_for
 pytestmark = pytest.mark.skipif(bool(harness.FOREIGN_ENDPOINT), reason="needs a holdfast of its own")
 
 
+# The environment without settings of a server, but for the one that sanitizers need.
+CLEAN = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_") or k == "HOLDFAST_CORE_DUMPS"}
+
+
 def holdfast(*words, stdin="", env=None, check=0):
     """Runs a command; its exit status must be `check`."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
-    done = subprocess.run([str(harness.BINARY), *map(str, words)], input=stdin, env={**clean, **(env or {})},
+    done = subprocess.run([str(harness.BINARY), *map(str, words)], input=stdin, env={**CLEAN, **(env or {})},
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == check, (words, done.returncode, done.stdout, done.stderr)
     return done
@@ -45,10 +48,9 @@ class Plain:
 
     def __init__(self, folder, *words, env=None):
         self.log_path = Path(folder) / "server.log"
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_")}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(harness.BINARY), "serve", *map(str, words)], stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env={**clean, **(env or {})})
+                                            stdout=log, stderr=log, env={**CLEAN, **(env or {})})
 
     def log(self):
         return self.log_path.read_text()
@@ -448,6 +450,25 @@ def test_the_admin_port_tells_and_does_nothing_else(running):
         assert get(path)[0] == 404
 
 
+def test_a_full_disk_is_ready_and_says_so(new_server):
+    server = new_server(args=["--reserve", "1000TiB"]).start()
+    with urllib.request.urlopen(server.admin + "/readyz", timeout=10) as answer:
+        text = answer.read().decode()
+    assert text.startswith("Ready, but the disk is nearly full (") and "small writes and deletes" in text
+    assert 'holdfast_disk_band{band="reserve"} 1' in server.metrics()
+    assert "nearly full" in holdfast("status", "--data", server.data).stdout
+
+
+def test_a_server_starts_without_standard_descriptors(new_server, tmp_path):
+    server = new_server()
+    process = subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *server.command()],
+                               env={**CLEAN, "HOLDFAST_ACCESS_KEY": "a", "HOLDFAST_SECRET_KEY": "b"})
+    server.process = process
+    harness.wait_until("ready", server.ready, 30, alive=lambda: process.poll() is None)
+    for fd in range(3):
+        assert os.readlink(f"/proc/{process.pid}/fd/{fd}") == "/dev/null"
+
+
 def test_metrics_are_prometheus_text(running):
     text = running.metrics()
     names, typed, seen = {}, {}, set()
@@ -620,7 +641,9 @@ def test_memory_and_descriptors_of_an_idle_server(running):
     limits = Path(f"/proc/{running.process.pid}/limits").read_text()
     soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
     assert soft == hard
-    assert re.search(r"Max core file size +0 +", limits)
+    assert os.environ.get("HOLDFAST_CORE_DUMPS") or re.search(r"Max core file size +0 +", limits)
+    sanitized = "asan" in harness.BINARY.name
+    assert sanitized or int(re.search(r"^process_resident_memory_bytes (\d+)", running.metrics(), re.M)[1]) < 10 << 20
 
 
 def test_check_says_sound_in_words_and_in_json(new_server):
