@@ -24,7 +24,11 @@ struct aws_keys {
 	int64_t expires_ms;  /* 0: never */
 	char source[64]; /* "web identity", "container", "instance metadata",
 			  * "access key" */
+	char principal[256]; /* the role, where the source names it */
 };
+
+/* The end of the hosts' names in a region's partition: "amazonaws.com". */
+const char *aws_host_end(const char *region);
 
 struct aws_credentials *aws_credentials_new(
     const struct destination_fields *, struct error *err);
@@ -32,7 +36,10 @@ void aws_credentials_free(struct aws_credentials *);
 /* 0, or -1 and *fault. The client is the caller's, used for fetching. */
 int aws_credentials_get(struct aws_credentials *, struct http_client *,
     struct aws_keys *, struct fault *);
-void aws_credentials_refused(struct aws_credentials *);
+/* The provider refused them: the next call fetches anew. 1 when that may help,
+ * 0 for an access key that was given. Fetches at most once in a few seconds, so
+ * that a refusal that lasts does not become a storm. */
+int aws_credentials_refused(struct aws_credentials *);
 void aws_keys_clear(struct aws_keys *);
 
 /* OAuth bearer tokens: Google (service account JWT, metadata server, workload

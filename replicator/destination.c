@@ -6,7 +6,6 @@
 #include "replicator/http_client.h"
 
 /* A program may be linked without a protocol. */
-#pragma weak destination_s3
 #pragma weak destination_google
 #pragma weak destination_azure
 

@@ -88,7 +88,8 @@ struct remote_stat {
 
 /* Gives the bytes [offset, offset + len) of what is sent, verified: 0, or -1
  * and *fault (which then is the call's). Called in order; again from an earlier
- * offset after a failure that is tried again. */
+ * offset when a checksum is made before sending, and when sending is tried
+ * again. */
 struct remote_source {
 	int (*read)(void *arg, uint64_t offset, void *bytes, size_t len,
 	    struct fault *);
@@ -100,7 +101,9 @@ struct remote_source {
 #define REMOTE_STATE_BYTES 1024
 struct remote_upload {
 	char state[REMOTE_STATE_BYTES];
-	uint64_t part_bytes; /* all parts but the last have this size */
+	/* All parts but the last have this size. begin() chooses it when it is
+	 * 0, and else takes it. */
+	uint64_t part_bytes;
 };
 /* A part that was sent: what finishing needs to name it. */
 struct remote_part {
@@ -229,5 +232,8 @@ void *destination_call(struct destination_session *);
 #define REMOTE_META_ETAG "holdfast-etag"
 #define REMOTE_META_MTIME "holdfast-mtime" /* milliseconds */
 #define REMOTE_META_VERSION "holdfast-version"
+/* Tags as "name=value&..." where the destination has none. What does not fit at
+ * all: side_object.h. */
+#define REMOTE_META_TAGS "holdfast-tags"
 
 #endif

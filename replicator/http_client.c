@@ -153,6 +153,7 @@ take_body(char *bytes, size_t size, size_t n, void *arg)
 	long status = 0;
 
 	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
+	call->status = (int)status; /* for the sink */
 	if (status / 100 != 2) {
 		if (client->error_read > ERROR_READ_MAX_BYTES)
 			return 0;

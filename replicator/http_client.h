@@ -45,7 +45,8 @@ struct http_client_settings {
  * the end, -1 to give up (with *fault set by the caller's own means). */
 typedef long http_body_source(void *arg, char *room, size_t len);
 /* Takes bytes of an answer's body: 0, or -1 to give up. Only called for a
- * successful status (2xx); the body of others is kept in `answer`. */
+ * successful status (2xx), which call->status has by then; the body of others
+ * is kept in `answer`. */
 typedef int http_body_sink(void *arg, const char *bytes, size_t len);
 
 struct http_call {

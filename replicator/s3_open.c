@@ -1,0 +1,407 @@
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/error.h"
+#include "replicator/s3_private.h"
+#include "store/record.h"
+
+#define REGION_DEFAULT "us-east-1"
+
+/* Stores whose limits differ from S3's own; others that are not AWS get 1,000
+ * parts, the fewest that a store is known to take. */
+static const struct {
+	const char *host_end;
+	uint32_t parts_max;
+} known_hosts[] = {
+	{ ".r2.cloudflarestorage.com", 10000 },
+	{ ".backblazeb2.com", 10000 },
+	{ ".wasabisys.com", 10000 },
+	{ ".digitaloceanspaces.com", 10000 },
+	{ "storage.googleapis.com", 10000 },
+	{ ".scw.cloud", 1000 },
+};
+
+static int
+copy(char **to, const char *text, struct error *err)
+{
+	if (text == NULL || text[0] == '\0')
+		return 0;
+	return (*to = strdup(text)) != NULL ? 0 : error_nomem(err);
+}
+
+static int
+is_set(const char *text)
+{
+	return text != NULL && text[0] != '\0';
+}
+
+static int
+ends_with(const char *text, const char *end)
+{
+	size_t a = strlen(text), b = strlen(end);
+
+	return a >= b && strcmp(text + a - b, end) == 0;
+}
+
+static int
+check_bucket(const char *bucket, struct error *err)
+{
+	size_t i, len;
+
+	if (!is_set(bucket))
+		return error_set(
+		    err, ERR_INVALID, "bucket: give the bucket's name");
+	len = strlen(bucket);
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)bucket[i]) &&
+		    strchr("-._:", bucket[i]) == NULL)
+			break;
+	if (i < len || len < 2 || len > 255)
+		return error_set(err, ERR_INVALID,
+		    "bucket: \"%.80s\" is no name of a bucket: it has letters, "
+		    "digits, '-', '.' and '_' only, and no path behind it",
+		    bucket);
+	return 0;
+}
+
+/* A region is part of a host's name and of the signature. */
+static int
+check_region(const char *region, struct error *err)
+{
+	size_t i, len = strlen(region);
+
+	for (i = 0; i < len; i++)
+		if (!isalnum((unsigned char)region[i]) &&
+		    strchr("-_.", region[i]) == NULL)
+			break;
+	if (i < len || len > 63)
+		return error_set(err, ERR_INVALID,
+		    "region: \"%.80s\" is no region: it looks like "
+		    "eu-central-1",
+		    region);
+	return 0;
+}
+
+/* Slashes at the ends go; what is left ends with one. */
+static int
+set_path(struct s3_shared *s, const char *text, struct error *err)
+{
+	size_t len, segment;
+	const char *at;
+
+	text = text != NULL ? text : "";
+	while (*text == '/')
+		text++;
+	len = strlen(text);
+	while (len > 0 && text[len - 1] == '/')
+		len--;
+	for (at = text; at < text + len; at += segment + 1) {
+		segment = strcspn(at, "/");
+		if (segment > (size_t)(text + len - at))
+			segment = (size_t)(text + len - at);
+		if (segment == 0 || (segment == 1 && at[0] == '.') ||
+		    (segment == 2 && at[0] == '.' && at[1] == '.'))
+			return error_set(err, ERR_INVALID,
+			    "path: \"%.200s\" has an empty part, \".\" or "
+			    "\"..\": write it as one/two/three",
+			    text);
+	}
+	if (len > 512)
+		return error_set(
+		    err, ERR_INVALID, "path: it is longer than 512 bytes");
+	if ((s->path = malloc(len + 2)) == NULL)
+		return error_nomem(err);
+	snprintf(
+	    s->path, len + 2, "%.*s%s", (int)len, text, len > 0 ? "/" : "");
+	return 0;
+}
+
+/* "https://host:port/base", or without a scheme, which then is https. */
+static int
+set_endpoint(struct s3_shared *s, const char *text, struct error *err)
+{
+	const char *own_port;
+	size_t len, i;
+
+	s->https = 1;
+	if (strncasecmp(text, "http://", 7) == 0) {
+		s->https = 0;
+		text += 7;
+	} else if (strncasecmp(text, "https://", 8) == 0)
+		text += 8;
+	len = strcspn(text, "/?#");
+	if (len == 0 || len > 255 || strstr(text, "://") != NULL ||
+	    memchr(text, '@', len) != NULL || strpbrk(text, "?# ") != NULL)
+		return error_set(err, ERR_INVALID,
+		    "endpoint: write it as https://host or https://host:port");
+	if ((s->host = strndup(text, len)) == NULL ||
+	    (s->base = strdup(text + len)) == NULL)
+		return error_nomem(err);
+	for (i = 0; i < len; i++)
+		s->host[i] = (char)tolower((unsigned char)s->host[i]);
+	own_port = s->https ? ":443" : ":80";
+	if (ends_with(s->host, own_port))
+		s->host[len - strlen(own_port)] = '\0';
+	for (i = strlen(s->base); i > 0 && s->base[i - 1] == '/'; i--)
+		s->base[i - 1] = '\0';
+	return 0;
+}
+
+static int
+set_where(
+    struct s3_shared *s, const struct destination_fields *f, struct error *err)
+{
+	size_t i;
+
+	s->aws = f->provider == PROVIDER_AWS;
+	if (is_set(f->region) && check_region(f->region, err) != 0)
+		return -1;
+	snprintf(s->region, sizeof(s->region), "%s",
+	    is_set(f->region) ? f->region : REGION_DEFAULT);
+	memcpy(s->first_region, s->region, sizeof(s->region));
+	if (check_bucket(f->bucket, err) != 0 ||
+	    copy(&s->bucket, f->bucket, err) != 0 ||
+	    set_path(s, f->path, err) != 0)
+		return -1;
+
+	s->parts_max = 1000;
+	if (s->aws) {
+		s->parts_max = PARTS_MAX;
+		/* A certificate's wildcard covers one label only. */
+		s->virtual_host = strpbrk(f->bucket, "._:") == NULL;
+		for (i = 0; f->bucket[i] != '\0'; i++)
+			if (isupper((unsigned char)f->bucket[i]))
+				s->virtual_host = 0;
+	}
+	if (is_set(f->endpoint)) {
+		s->virtual_host = 0;
+		if (set_endpoint(s, f->endpoint, err) != 0)
+			return -1;
+	} else if (s->aws) {
+		s->https = 1;
+		s->by_region = 1;
+		if ((s->base = strdup("")) == NULL)
+			return error_nomem(err);
+	} else
+		return error_set(err, ERR_INVALID,
+		    "endpoint: an S3-compatible store needs its address, as "
+		    "https://host:port");
+	for (i = 0; s->host != NULL &&
+	     i < sizeof(known_hosts) / sizeof(known_hosts[0]);
+	     i++)
+		if (ends_with(s->host, known_hosts[i].host_end))
+			s->parts_max = known_hosts[i].parts_max;
+	return 0;
+}
+
+static int
+set_storage(
+    struct s3_shared *s, const struct destination_fields *f, struct error *err)
+{
+	if (is_set(f->sse) && strcmp(f->sse, "AES256") != 0 &&
+	    strcmp(f->sse, "aws:kms") != 0 &&
+	    strcmp(f->sse, "aws:kms:dsse") != 0)
+		return error_set(err, ERR_INVALID,
+		    "sse: it is AES256, aws:kms or aws:kms:dsse");
+	if (is_set(f->sse_kms_key_id) &&
+	    (!is_set(f->sse) || strcmp(f->sse, "AES256") == 0))
+		return error_set(err, ERR_INVALID,
+		    "sse-kms-key-id: it needs sse to be aws:kms");
+	if (is_set(f->storage_class) &&
+	    s3_storage_archived(slice_text(f->storage_class)))
+		return error_set(err, ERR_INVALID,
+		    "storage-class: %s holds objects that cannot be read at "
+		    "once, and a backup must be: choose STANDARD_IA or "
+		    "GLACIER_IR",
+		    f->storage_class);
+	s->bucket_key = f->sse_bucket_key;
+	if (copy(&s->storage_class, f->storage_class, err) != 0 ||
+	    copy(&s->sse, f->sse, err) != 0 ||
+	    copy(&s->kms_key, f->sse_kms_key_id, err) != 0)
+		return -1;
+	return 0;
+}
+
+static void s3_close(void *shared);
+
+static void *
+s3_open(const struct destination_fields *f, struct error *err)
+{
+	struct s3_shared *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	pthread_mutex_init(&s->lock, NULL);
+	if (set_where(s, f, err) != 0 || set_storage(s, f, err) != 0 ||
+	    copy(&s->sts_endpoint, f->sts_endpoint, err) != 0 ||
+	    (s->credentials = aws_credentials_new(f, err)) == NULL) {
+		s3_close(s);
+		return NULL;
+	}
+	if (s->aws) {
+		atomic_store(&s->conditions, S3_YES);
+		atomic_store(&s->tags, S3_YES);
+		atomic_store(&s->lists_v2, S3_YES);
+		atomic_store(&s->encodes, S3_YES);
+	}
+	return s;
+}
+
+static void
+s3_close(void *shared)
+{
+	struct s3_shared *s = shared;
+
+	aws_credentials_free(s->credentials);
+	pthread_mutex_destroy(&s->lock);
+	free(s->host);
+	free(s->base);
+	free(s->bucket);
+	free(s->path);
+	free(s->storage_class);
+	free(s->sse);
+	free(s->kms_key);
+	free(s->sts_endpoint);
+	free(s);
+}
+
+static void *
+s3_session(void *shared, struct http_client *http)
+{
+	struct s3_session *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	s->shared = shared;
+	s->http = http;
+	return s;
+}
+
+static void
+s3_session_close(void *session)
+{
+	struct s3_session *s = session;
+
+	http_call_clear(&s->call);
+	free(s);
+}
+
+static void
+s3_limits(void *shared, struct destination_limits *l)
+{
+	struct s3_shared *s = shared;
+
+	l->single_put_max_bytes = S3_PART_BYTES;
+	l->part_min_bytes = PART_MIN_BYTES;
+	l->part_max_bytes = S3_PART_MAX_BYTES;
+	l->parts_max = s->parts_max;
+	l->can_condition = atomic_load(&s->conditions) == S3_YES;
+	l->stage_is_hidden = 1;
+}
+
+/* Well-formed UTF-8, as S3 asks of keys. */
+static int
+is_utf8(struct slice key)
+{
+	const uint8_t *p = (const uint8_t *)key.at, *end = p + key.len;
+	uint32_t c, least;
+	int more;
+
+	while (p < end) {
+		c = *p++;
+		if (c < 0x80)
+			continue;
+		if (c >= 0xc2 && c < 0xe0) {
+			more = 1;
+			least = 0x80;
+			c &= 0x1f;
+		} else if (c >= 0xe0 && c < 0xf0) {
+			more = 2;
+			least = 0x800;
+			c &= 0x0f;
+		} else if (c >= 0xf0 && c < 0xf5) {
+			more = 3;
+			least = 0x10000;
+			c &= 0x07;
+		} else
+			return 0;
+		for (; more > 0; more--) {
+			if (p == end || (*p & 0xc0) != 0x80)
+				return 0;
+			c = c << 6 | (*p++ & 0x3f);
+		}
+		if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+			return 0;
+	}
+	return 1;
+}
+
+/* Some stores, and proxies before them, resolve "." and ".." in paths, which
+ * would lead out of the configured one, and merge slashes, which would make one
+ * key another. */
+static int
+has_path_segment(struct slice key)
+{
+	const char *at = key.at, *end = key.at + key.len, *slash;
+	size_t len;
+
+	for (;; at = slash + 1) {
+		slash = memchr(at, '/', (size_t)(end - at));
+		len = (size_t)((slash != NULL ? slash : end) - at);
+		if ((len == 1 && at[0] == '.') ||
+		    (len == 2 && at[0] == '.' && at[1] == '.') ||
+		    (len == 0 && slash != NULL))
+			return 1;
+		if (slash == NULL)
+			return 0;
+	}
+}
+
+static int
+s3_check_key(void *shared, struct slice key, struct fault *fault)
+{
+	const struct s3_shared *s = shared;
+
+	if (key.len == 0)
+		return fault_set(fault, FAULT_OBJECT, "The key is empty.");
+	if (strlen(s->path) + key.len > KEY_MAX_BYTES)
+		return fault_set(fault, FAULT_OBJECT,
+		    "With the path in front the key is longer than 1,024 "
+		    "bytes: configure a shorter path.");
+	if (!is_utf8(key))
+		return fault_set(fault, FAULT_OBJECT,
+		    "The key is not UTF-8, which S3 asks for.");
+	if (!s->aws && has_path_segment(key))
+		return fault_set(fault, FAULT_OBJECT,
+		    "The key has a part that is empty, \".\" or \"..\", which "
+		    "stores and proxies may resolve as in a file's path.");
+	return 0;
+}
+
+const struct destination_protocol destination_s3 = {
+	.name = "s3",
+	.open = s3_open,
+	.close = s3_close,
+	.session = s3_session,
+	.session_close = s3_session_close,
+	.limits = s3_limits,
+	.check_key = s3_check_key,
+	.put = s3_put,
+	.begin = s3_begin,
+	.part = s3_part,
+	.finish = s3_finish,
+	.abort = s3_abort,
+	.stat = s3_stat,
+	.get = s3_get,
+	.list = s3_list,
+	.remove = s3_remove,
+	.retag = s3_retag,
+	.probe = s3_probe,
+};
