@@ -160,7 +160,8 @@ admit(struct s3_request *req, struct delete_state *state, struct entry *entry)
 		entry->refused = S3_ACCESS_DENIED;
 		return;
 	}
-	if (version_parse(entry->version, &item->version, &s3err) != 0) {
+	if (entry->version.len > 0 &&
+	    version_parse(entry->version, &item->version, &s3err) != 0) {
 		entry->refused = s3err.code;
 		return;
 	}

@@ -32,8 +32,11 @@ version_parse(struct slice text, uint64_t *version, struct s3_error *s3err)
 	uint8_t bytes[8];
 
 	*version = 0;
-	if (text.len == 0)
+	if (text.at == NULL)
 		return 0;
+	if (text.len == 0)
+		return s3_error_set(s3err, S3_INVALID_ARGUMENT,
+		    "Version id cannot be the empty string");
 	if (slice_is(text, "null")) {
 		*version = VERSION_NULL;
 		return 0;

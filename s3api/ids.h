@@ -18,7 +18,7 @@
 void version_text(const struct object_record *, char text[VERSION_TEXT_BYTES]);
 void version_number_text(
     uint64_t version, int null_version, char text[VERSION_TEXT_BYTES]);
-/* Empty text is 0: none named. 0, or -1 and *s3err (InvalidArgument). */
+/* SLICE_NULL is 0: none named. 0, or -1 and *s3err (InvalidArgument). */
 int version_parse(struct slice text, uint64_t *version, struct s3_error *s3err);
 
 #define UPLOAD_TEXT_BYTES 33

@@ -112,7 +112,8 @@ run_list_versions(struct s3_request *req)
 		    "marker.");
 		return;
 	}
-	if (version_parse(marker, &listing->query.after_version, &s3err) != 0) {
+	if (marker.len > 0 &&
+	    version_parse(marker, &listing->query.after_version, &s3err) != 0) {
 		s3_fail(req, &s3err);
 		return;
 	}

@@ -212,17 +212,43 @@ other_subresource(enum s3_resource on, const struct target *target)
 	return NULL;
 }
 
+/* A parameter without a value that no row knows: a subresource of a later S3.
+ * To change the bucket or object itself would be worse than to refuse. */
+static const struct target_param *
+unknown_subresource(const struct target *target)
+{
+	const struct target_param *param;
+	size_t i;
+
+	for (i = 0; i < target->n_params; i++) {
+		param = &target->params[i];
+		if (param->value.len == 0 &&
+		    !slice_is(param->name, "versionId"))
+			return param;
+	}
+	return NULL;
+}
+
 const struct s3_operation *
 s3_operation_find(enum s3_method method, enum s3_resource on,
     const struct target *target, const struct http_head *head,
     struct s3_error *s3err)
 {
 	const struct s3_operation *row;
+	const struct target_param *unknown;
 	const char *other = NULL;
 	size_t i;
 
 	if (target->n_params > 0)
 		other = other_subresource(on, target);
+	if (other == NULL && method != M_GET && method != M_HEAD &&
+	    (unknown = unknown_subresource(target)) != NULL) {
+		s3_error_set(s3err, S3_NOT_IMPLEMENTED,
+		    "?%.*s is not implemented by this server.",
+		    (int)(unknown->name.len > 64 ? 64 : unknown->name.len),
+		    unknown->name.at);
+		return NULL;
+	}
 	for (i = 0; i < s3_operations_count; i++) {
 		row = &s3_operations[i];
 		if (row->method != method || row->on != on)

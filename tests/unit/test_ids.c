@@ -35,7 +35,7 @@ other_version_ids_are_refused(void **state)
 {
 	const char *const bad[] = { "x", "0", "0000000000000000",
 		"ffffffffffffffff", "00000000000012345", "NULL",
-		"000000000000123g" };
+		"000000000000123g", "" };
 	struct s3_error s3err = S3_ERROR_INIT;
 	uint64_t version;
 	size_t i;

@@ -97,6 +97,18 @@ a_subresource_never_falls_back_to_the_plain_operation(void **state)
 }
 
 static void
+an_unknown_subresource_changes_nothing(void **state)
+{
+	(void)state;
+	assert_string_equal(
+	    find(M_DELETE, ON_BUCKET, "metadataTable"), "NotImplemented");
+	assert_string_equal(find(M_PUT, ON_OBJECT, "later"), "NotImplemented");
+	assert_string_equal(
+	    find(M_DELETE, ON_OBJECT, "versionId"), "DeleteObject");
+	assert_string_equal(find(M_GET, ON_BUCKET, "later"), "ListObjects");
+}
+
+static void
 each_row_has_name_and_function(void **state)
 {
 	size_t i;
@@ -117,6 +129,7 @@ main(void)
 		cmocka_unit_test(a_header_makes_a_copy),
 		cmocka_unit_test(
 		    a_subresource_never_falls_back_to_the_plain_operation),
+		cmocka_unit_test(an_unknown_subresource_changes_nothing),
 		cmocka_unit_test(each_row_has_name_and_function),
 	};
 
