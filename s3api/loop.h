@@ -53,7 +53,7 @@ struct loop {
 	struct event_base *base;
 
 	_Atomic(struct job *) mailbox; /* newest first */
-	_Atomic size_t posting; /* threads that are at it */
+	_Atomic size_t posting;        /* threads that are at it */
 	int wake_fd;
 	struct event wake;
 	struct event tick;

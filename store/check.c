@@ -120,16 +120,45 @@ check_tell_rest(struct check *c)
 		}
 }
 
-/* LMDB trusts its file; a missing tail would end the process. */
+/* How many of the pages from `first` on are free: LMDB's database 0 holds lists
+ * of them, each beginning with its length. */
+static int
+count_free(struct check *c, size_t first, uint64_t *n, struct error *err)
+{
+	size_t len, page, i;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	int rc;
+
+	*n = 0;
+	if ((rc = mdb_cursor_open(c->txn, 0, &cursor)) != 0)
+		return lmdb_error(err, rc, "looking for free pages");
+	while ((rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+		len = v.mv_size / sizeof(page);
+		for (i = 1; i < len; i++) {
+			memcpy(&page, (char *)v.mv_data + i * sizeof(page),
+			    sizeof(page));
+			*n += page >= first;
+		}
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND
+	    ? 0
+	    : lmdb_error(err, rc, "looking for free pages");
+}
+
+/* LMDB trusts its file; a missing tail would end the process. Free pages may be
+ * missing: what a transaction takes from the file's end and gives back itself
+ * is never written. */
 static int
 check_length(
     struct check *c, const char *dir, const char *index, struct error *err)
 {
+	uint64_t expected, pages, n_free;
 	MDB_envinfo info;
 	struct stat st;
 	MDB_stat env;
 	char path[4096];
-	uint64_t expected;
 	int rc;
 
 	if ((rc = mdb_env_info(index_env(c->index), &info)) != 0 ||
@@ -140,6 +169,11 @@ check_length(
 		return error_sys(err, errno, "cannot look at %s", path);
 	expected = ((uint64_t)info.me_last_pgno + 1) * env.ms_psize;
 	if ((uint64_t)st.st_size >= expected)
+		return 0;
+	pages = (uint64_t)st.st_size / env.ms_psize;
+	if (count_free(c, pages, &n_free, err) != 0)
+		return -1;
+	if (n_free == info.me_last_pgno + 1 - pages)
 		return 0;
 	return error_set(err, ERR_DAMAGED,
 	    "the index is cut off: %s has %" PRIu64 " bytes of %" PRIu64, path,
@@ -169,8 +203,8 @@ open_index(
 
 	snprintf(path, sizeof(path), "%s/%s", dir, index);
 	if ((c->index = index_open(path, 0, 4, 1, err)) == NULL ||
-	    check_length(c, dir, index, err) != 0 ||
-	    (c->txn = index_read(c->index, err)) == NULL)
+	    (c->txn = index_read(c->index, err)) == NULL ||
+	    check_length(c, dir, index, err) != 0)
 		return -1;
 	c->memory = malloc(CHECK_READ_BLOCKS * EXTENT_BLOCK_BYTES);
 	c->md5 = digest_new(DIGEST_MD5);

@@ -1011,6 +1011,29 @@ an_index_that_is_cut_off_is_found(void **state)
 	expect_some("`holdfast rebuild`");
 }
 
+/* LMDB does not write pages that a transaction took from the file's end and
+ * gave back itself. */
+static void
+free_pages_that_were_never_written_are_not_missed(void **state)
+{
+	static const char large[256 * 1024];
+	MDB_txn *txn = begin();
+	struct stat before, after;
+	char path[128];
+
+	(void)state;
+	index_path(path);
+	assert_int_equal(stat(path, &before), 0);
+	put_raw(txn, DB_SETTINGS, "large", 5, large, sizeof(large));
+	del_raw(txn, DB_SETTINGS, "large", 5);
+	commit(txn);
+	assert_int_equal(stat(path, &after), 0);
+	assert_true(after.st_size < before.st_size + (off_t)sizeof(large));
+	check(1);
+	assert_null(told.at != NULL ? strstr(told.at, "cut off") : NULL);
+	assert_int_equal(result.damage, 0);
+}
+
 /* Whatever becomes of the pages, the checker comes to an end and says so. */
 static void
 an_index_with_destroyed_pages_is_found(void **state)
@@ -1090,6 +1113,7 @@ main(void)
 		TEST(an_index_without_counters_is_found),
 		TEST(an_index_of_the_first_moment_is_sound),
 		TEST(an_index_that_is_cut_off_is_found),
+		TEST(free_pages_that_were_never_written_are_not_missed),
 		TEST(an_index_with_destroyed_pages_is_found),
 		TEST(one_kind_of_damage_does_not_drown_the_others),
 	};
