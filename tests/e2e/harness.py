@@ -136,7 +136,9 @@ class Server:
     def launch(self):
         """Starts the process and returns without waiting for it to serve."""
         assert self.process is None, "started twice"
-        env = dict(os.environ, **self.env)
+        # Each of the server's options has a variable; those of this shell are not for it.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("HOLDFAST_") or k == "HOLDFAST_CORE_DUMPS"}
+        env.update(self.env)
         env["HOLDFAST_ACCESS_KEY"] = self.access_key
         env["HOLDFAST_SECRET_KEY"] = self.secret_key
         with open(self.log_path, "ab") as log:

@@ -167,10 +167,13 @@ class Model:
         parts = self.upload(name, key, upload)
         if not numbers:
             raise Refused("MalformedXML")
+        wrong = []
         if any(n not in parts for n in numbers):
-            raise Refused("InvalidPart")
-        if any(len(parts[n]) < smallest for n in numbers[:-1]):
-            raise Refused("EntityTooSmall")
+            wrong.append("InvalidPart")
+        if any(len(parts.get(n, b"")) < smallest for n in numbers[:-1]):
+            wrong.append("EntityTooSmall")
+        if wrong:
+            raise Refused(*wrong)  # any one of what is wrong is a right answer
         digests = b"".join(hashlib.md5(parts[n]).digest() for n in numbers)
         etag = f"{hashlib.md5(digests).hexdigest()}-{len(numbers)}"
         self.add(name, key, Version(vid, b"".join(parts[n] for n in numbers), etag=etag))

@@ -64,6 +64,7 @@ def test_a_tree_is_synced_checked_changed_and_synced_again(rclone, tmp_path):
     assert bucket not in rclone("lsd", "s3:").stdout
 
 
+@pytest.mark.timeout(3600 if harness.BIG else 180)
 def test_a_large_file_goes_by_parts_and_comes_back(server, tmp_path):
     """The bytes are made as they are sent (rcat has no length), so that a big run needs no file of its size."""
     rclone, bucket = Rclone(server, tmp_path), bucket_name()
@@ -87,13 +88,13 @@ def test_a_large_file_goes_by_parts_and_comes_back(server, tmp_path):
             sent.update(piece)
             put.stdin.write(piece)
         put.stdin.close()
-        assert put.wait(600) == 0, (tmp_path / "err").read_text()
+        assert put.wait(1200) == 0, (tmp_path / "err").read_text()
         size = rclone("size", "--json", f"s3:{bucket}").stdout
         assert f'"bytes":{LARGE}' in size.replace(" ", "")
         cat = subprocess.Popen([*base, "cat", f"s3:{bucket}/large"], env=env, stdout=subprocess.PIPE, stderr=err)
         while piece := cat.stdout.read(1 << 20):
             got.update(piece)
-        assert cat.wait(600) == 0, (tmp_path / "err").read_text()
+        assert cat.wait(1200) == 0, (tmp_path / "err").read_text()
     assert got.digest() == sent.digest()
 
 
