@@ -484,6 +484,7 @@ http_client_call(struct http_client *client, struct http_call *call)
 	call->status = 0;
 	call->has_clock = 0;
 	call->peer[0] = '\0';
+	call->stage = HTTP_TALK;
 	buffer_clear(&call->answer);
 	buffer_clear(&call->headers_out);
 	memset(&call->fault, 0, sizeof(call->fault));

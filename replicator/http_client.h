@@ -49,6 +49,14 @@ typedef long http_body_source(void *arg, char *room, size_t len);
  * is kept in `answer`. */
 typedef int http_body_sink(void *arg, const char *bytes, size_t len);
 
+/* How far a call came. */
+enum http_stage {
+	HTTP_RESOLVE,
+	HTTP_CONNECT,
+	HTTP_TLS,
+	HTTP_TALK
+};
+
 struct http_call {
 	/* In. */
 	const char *method;
@@ -77,7 +85,8 @@ struct http_call {
 		uint64_t resolve_us, connect_us, tls_us, first_byte_us,
 		    total_us;
 	} times;
-	char peer[64]; /* address that answered */
+	char peer[64];         /* address that answered */
+	enum http_stage stage; /* where it failed; HTTP_TALK else */
 	/* Transport failures: sorted, with a sentence. When an answer came:
 	 * status, retry_after_ms and request_id, for the caller to go on from,
 	 * with FAULT_NONE as kind. */

@@ -140,6 +140,30 @@ proxy_fault(
 	return 1;
 }
 
+static enum http_stage
+stage_of(CURLcode code, const struct http_call *call)
+{
+	switch (code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return HTTP_RESOLVE;
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_PROXY:
+		return HTTP_CONNECT;
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CONNECT_ERROR:
+		return HTTP_TLS;
+	default:
+		break;
+	}
+	if (call->peer[0] != '\0')
+		return HTTP_TALK;
+	return call->times.connect_us > 0 ? HTTP_TLS
+	    : call->times.resolve_us > 0  ? HTTP_CONNECT
+					  : HTTP_RESOLVE;
+}
+
 void
 http_transport_fault(CURL *curl, CURLcode code, const char *curl_text,
     const char *proxy, struct http_call *call)
@@ -149,8 +173,11 @@ http_transport_fault(CURL *curl, CURLcode code, const char *curl_text,
 	long sys = 0;
 
 	url_host(call->url, host, sizeof(host));
-	if (proxy_fault(curl, host, proxy, call))
+	call->stage = stage_of(code, call);
+	if (proxy_fault(curl, host, proxy, call)) {
+		call->stage = HTTP_CONNECT;
 		return;
+	}
 	curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &sys);
 	if (curl_text[0] == '\0')
 		curl_text = curl_easy_strerror(code);

@@ -100,6 +100,9 @@ struct s3_request {
  * s->call for a 2xx; else -1 and *fault, sorted. Frees the request's headers.
  */
 int s3_send(struct s3_session *, struct s3_request *, struct fault *);
+/* A HEAD of the bucket without a signature: shows how far the network leads,
+ * and at AWS the bucket's region. As http_client_call(s->call). */
+int s3_knock(struct s3_session *);
 /* Adds a header to a request. */
 void s3_header(struct s3_request *, const char *name, const char *value);
 
@@ -186,6 +189,11 @@ int s3_list(void *, struct slice prefix, struct slice after, remote_visit *,
 int s3_remove(void *, struct slice key, struct fault *);
 int s3_retag(void *, const struct remote_object *, struct fault *);
 int s3_probe(void *, probe_visit *, void *arg, struct fault *);
+
+/* Who the credentials are, as STS says: an ARN; -1 when it cannot be told. */
+int s3_identity(struct s3_session *, char *arn, size_t room);
+/* The rows about rules of the bucket that would bite: never a failure. */
+void s3_probe_rules(struct s3_session *, probe_visit *, void *arg);
 
 #define S3_MEMORY_BYTES (1U << 20) /* bodies up to this are held whole */
 #define S3_PART_BYTES (8ULL << 20)

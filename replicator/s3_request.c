@@ -93,9 +93,13 @@ current_region(struct s3_shared *s, char region[64])
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* It becomes part of a host's name, so it must look like a region. */
 static void
 set_region(struct s3_shared *s, const char *region)
 {
+	if (region[strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-_")] !=
+	    '\0')
+		return;
 	pthread_mutex_lock(&s->lock);
 	snprintf(s->region, sizeof(s->region), "%s", region);
 	pthread_mutex_unlock(&s->lock);
@@ -249,6 +253,43 @@ mend(struct s3_session *s, const struct address *address,
 				return 0;
 			return aws_credentials_refused(s->shared->credentials);
 		}
+	return 0;
+}
+
+int
+s3_knock(struct s3_session *s)
+{
+	struct address address = { .path = BUFFER_INIT };
+	struct s3_request req = { .method = "HEAD" };
+	struct http_call *call = &s->call;
+	struct slice region;
+	char text[64];
+	int rc;
+
+	current_region(s->shared, address.region);
+	set_address(s->shared, &req, &address);
+	call->method = req.method;
+	call->url = address.url.failed ? "" : address.url.at;
+	call->n_headers = 0;
+	call->body = NULL;
+	call->body_len = 0;
+	call->source = NULL;
+	call->sink = NULL;
+	rc = http_client_call(s->http, call);
+	call->url = NULL;
+	buffer_free(&address.path);
+	buffer_free(&address.url);
+	if (rc != 0)
+		return -1;
+	if (call->has_clock)
+		atomic_store(
+		    &s->shared->clock_offset_ms, call->clock_offset_ms);
+	region = http_call_header(call, "x-amz-bucket-region");
+	if (region.len > 0 && region.len < sizeof(text)) {
+		snprintf(
+		    text, sizeof(text), "%.*s", (int)region.len, region.at);
+		set_region(s->shared, text);
+	}
 	return 0;
 }
 
