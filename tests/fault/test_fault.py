@@ -3,6 +3,7 @@ nothing acknowledged is lost, nothing leaks, and the server goes on.
 
     HOLDFAST_FAULT_LIMIT    the first so many calls of one kind in one request
                             are made to fail (100); later ones are sampled
+    HOLDFAST_FAULT_SECONDS  how long many clients meet faults at once (4)
 """
 
 import errno
@@ -13,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -241,6 +243,68 @@ def test_fault(victim, kind, text, error):
     wrong += victim.clean(trials)
     if wrong:
         pytest.fail("\n".join(wrong))
+
+
+SECONDS = float(os.environ.get("HOLDFAST_FAULT_SECONDS", "4"))
+
+
+class Busy(threading.Thread):
+    """A client that does one step after another, in no order."""
+
+    def __init__(self, victim, number):
+        super().__init__()
+        self.victim, self.rng = victim, random.Random(number)
+        self.number, self.trials, self.wrong = number, [], []
+        self.stop = False
+
+    def run(self):
+        steps = list(STEPS.items())
+        while not self.stop and not self.wrong:
+            trial = faults.Trial(
+                self.victim.client, BUCKET,
+                f"busy{self.number}/{len(self.trials)}/",
+                errno.ENOSPC, errno.ENOMEM)
+            self.trials.append(trial)
+            name, step = self.rng.choice(steps)
+            try:
+                step(trial)
+            except (faults.Unfit, OSError) as e:
+                self.wrong.append(f"{name}: {e}")
+
+
+def test_faults_among_many_clients(victim):
+    """Changes of several clients are settled together: a fault in one of them
+    is nobody else's, and a fault of all is everybody's."""
+    rng = random.Random(os.environ.get("HOLDFAST_CRASH_SEED", "1"))
+    clients = [Busy(victim, n) for n in range(6)]
+    pid = victim.server.process.pid
+    for client in clients:
+        client.start()
+    end = time.monotonic() + SECONDS
+    armed = []
+    while time.monotonic() < end and not any(c.wrong for c in clients):
+        fault = rng.choice(FAULTS)
+        armed.append((*fault, rng.randint(1, 30), rng.randint(1, 3)))
+        victim.injector.arm(*armed[-1][:2], armed[-1][3], fault[2],
+                            armed[-1][4])
+        time.sleep(0.02)
+    victim.injector.disarm()
+    for client in clients:
+        client.stop = True
+    for client in clients:
+        client.join()
+    wrong = [w for c in clients for w in c.wrong]
+    if victim.revive() or victim.server.process.pid != pid:
+        wrong.append(f"the server died: {victim.server.tail(3000)}")
+    trials = [t for c in clients for t in c.trials]
+    for trial in trials:
+        try:
+            trial.judge(victim.client)
+        except faults.Unfit as e:
+            wrong.append(str(e))
+    wrong += victim.clean(trials)
+    if wrong:
+        pytest.fail("\n".join(wrong[:SEVERAL] + [f"armed: {armed[-5:]}"]))
 
 
 STARTS = [
