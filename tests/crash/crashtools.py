@@ -16,9 +16,9 @@ def compiled(source, out, *flags):
     source = TOP / source
     if built.exists() and built.stat().st_mtime >= source.stat().st_mtime:
         return str(built)
-    subprocess.run([os.environ.get("CC", "cc"), "-D_GNU_SOURCE", "-std=c17", "-O2", "-g",
-                    "-Wall", "-Wextra", "-o", out, source, *flags],
-                   check=True)
+    subprocess.run([os.environ.get("CC", "cc"), "-D_GNU_SOURCE", "-std=c17",
+                    "-O2", "-g", "-Wall", "-Wextra", "-o", out, source,
+                    *flags], check=True)
     return str(out)
 
 

@@ -75,7 +75,8 @@ def record(scratch):
     """Runs the workload; the directory it leaves and the log."""
     data, log = scratch / "data", scratch / "log"
     os.mkdir(data)
-    env = {"LD_PRELOAD": crashtools.preload("tests/crash/record.c", scratch.path),
+    preload = crashtools.preload("tests/crash/record.c", scratch.path)
+    env = {"LD_PRELOAD": preload,
            "HOLDFAST_RECORD_DIR": data, "HOLDFAST_RECORD_LOG": log,
            "HOLDFAST_RECORD_DELAY_US": "500"}
     marker = replay.Marker(log)
