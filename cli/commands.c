@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/destination_options.h"
 
 /* Everything that can be typed, and what it means. */
 
@@ -169,6 +170,24 @@ static const struct option bucket_add_options[] = {
 	    "Succeeds, changing nothing, if there is such a bucket." },
 };
 
+static const struct option destination_add_options[] = {
+	OPTION_DATA,
+	DESTINATION_FIELDS,
+	{ "take-over", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Takes a path that another store owns; that one stops sending." },
+};
+
+static const struct option destination_set_options[] = {
+	OPTION_DATA,
+	DESTINATION_FIELDS,
+};
+
+static const struct option destination_test_options[] = {
+	OPTION_DATA,
+	DESTINATION_FIELDS,
+	OPTION_JSON,
+};
+
 static const struct option check_options[] = {
 	{ "read-data", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
 	    "Reads all contents, too, and compares their checksums." },
@@ -227,6 +246,35 @@ const struct command commands[] = {
 	    "keep what is overwritten or deleted as versions, or stop to",
 	    CONTROL_DETAILS, data_options, N(data_options),
 	    run_bucket_versioning },
+	{ "destination add", "NAME", 1, 1,
+	    "keep a copy of everything at a place outside",
+	    "From then on every object goes there, in an order that keeps the "
+	    "copy usable at every instant; what is there already goes first. "
+	    "NAME is what people call it.",
+	    destination_add_options, N(destination_add_options),
+	    run_destination_add },
+	{ "destination set", "NAME", 1, 1, "change a destination's settings",
+	    "Settings that are not named stay as they are, secrets too. "
+	    "Another place or other prefixes begin a new copy.",
+	    destination_set_options, N(destination_set_options),
+	    run_destination_set },
+	{ "destination test", "[NAME]", 0, 1,
+	    "try each thing that a destination must be able to do",
+	    "A row each, of a saved destination or with the given fields; "
+	    "nothing is left behind. Exit status: 0 all passed, 1 not.",
+	    destination_test_options, N(destination_test_options),
+	    run_destination_test },
+	{ "destination list", NULL, 0, 0,
+	    "show the destinations and how far behind each is", NULL,
+	    list_options, N(list_options), run_destination_list },
+	{ "destination pause", "NAME", 1, 1, "send nothing until resumed", NULL,
+	    data_options, N(data_options), run_destination_pause },
+	{ "destination resume", "NAME", 1, 1,
+	    "send again, and agree to the deletes that the brake asks about",
+	    NULL, data_options, N(data_options), run_destination_resume },
+	{ "destination remove", "NAME", 1, 1,
+	    "forget a destination; nothing there is changed", NULL,
+	    data_options, N(data_options), run_destination_remove },
 	{ "status", NULL, 0, 0, "show what a store holds and how it fares",
 	    "With a server on the data directory, also what the server does.",
 	    list_options, N(list_options), run_status },

@@ -23,10 +23,21 @@ int run_bucket_list(struct arguments *);
 int run_bucket_remove(struct arguments *);
 int run_bucket_quota(struct arguments *);
 int run_bucket_versioning(struct arguments *);
+int run_destination_add(struct arguments *);
+int run_destination_set(struct arguments *);
+int run_destination_test(struct arguments *);
+int run_destination_list(struct arguments *);
+int run_destination_pause(struct arguments *);
+int run_destination_resume(struct arguments *);
+int run_destination_remove(struct arguments *);
 int run_status(struct arguments *);
 int run_check(struct arguments *);
 int run_rebuild(struct arguments *);
 int run_help(struct arguments *);
 int run_version(struct arguments *);
+
+/* A destination's state for people, from the control API's answer. */
+struct json_t;
+void print_destination(const struct json_t *);
 
 #endif

@@ -61,7 +61,7 @@ struct command {
 /* What a command was given. */
 #define OPTION_VALUES_MAX 16
 #define OPERANDS_MAX 4
-#define OPTIONS_MAX 40
+#define OPTIONS_MAX 64
 
 struct option_value {
 	const char *text;

@@ -17,6 +17,7 @@
 #include "cli/endpoints.h"
 #include "cli/process.h"
 #include "console/admin.h"
+#include "replicator/replicator.h"
 #include "s3api/s3.h"
 #include "s3api/server.h"
 #include "s3api/target.h"
@@ -39,6 +40,7 @@ struct serving {
 	struct tls_context *tls;
 	struct http_server *server;
 	struct s3 *s3;
+	struct replicator *replicator;
 	struct admin *admin;
 	int data_dirfd;
 	int access_fd;
@@ -168,6 +170,17 @@ make_door(struct serving *s, struct error *err)
 	return s->s3 == NULL ? -1 : 0;
 }
 
+static int
+make_replicator(struct serving *s, struct error *err)
+{
+	struct replicator_options options = {
+		.dir = arguments_text(s->args, "data", 0),
+	};
+
+	s->replicator = replicator_start(s->store, &options, err);
+	return s->replicator == NULL ? -1 : 0;
+}
+
 static void
 door_metrics(void *door, struct buffer *out)
 {
@@ -180,6 +193,7 @@ make_admin(struct serving *s, struct error *err)
 	struct admin_sources sources = {
 		.store = s->store,
 		.server = s->server,
+		.replicator = s->replicator,
 		.door_metrics = door_metrics,
 		.door = s->s3,
 		.certificate_days = certificate_days,
@@ -200,7 +214,7 @@ start(struct serving *s, struct error *err)
 	if (open_access_log(s, err) != 0 || open_store(s, err) != 0 ||
 	    certificate_open(s->args, &s->tls, err) != 0 ||
 	    make_server(s, err) != 0 || make_door(s, err) != 0 ||
-	    make_admin(s, err) != 0)
+	    make_replicator(s, err) != 0 || make_admin(s, err) != 0)
 		return -1;
 	endpoints = (struct endpoints){ s->server, s->s3, s->admin, s->tls,
 		s->data_dirfd };
@@ -287,6 +301,7 @@ stop(struct serving *s)
 	http_server_free(s->server);
 	admin_free(s->admin);
 	s3_free(s->s3);
+	replicator_stop(s->replicator);
 	tls_context_free(s->tls);
 	if (s->store != NULL)
 		store_close(s->store);

@@ -66,7 +66,9 @@ run_status(struct arguments *args)
 {
 	struct error err = ERROR_INIT;
 	long long damaged;
+	const json_t *list;
 	json_t *answer;
+	size_t i;
 
 	if (control_call(arguments_text(args, "data", 0), "GET", "/v1/status",
 		NULL, &answer, &err) != 0)
@@ -88,6 +90,11 @@ run_status(struct arguments *args)
 		    "damage       %lld contents: the log names them; stop the "
 		    "server and run `holdfast check --read-data`\n",
 		    damaged);
+	list = json_object_get(answer, "destinations");
+	for (i = 0; i < json_array_size(list); i++) {
+		printf("destination  ");
+		print_destination(json_array_get(list, i));
+	}
 	json_decref(answer);
 	return 0;
 }

@@ -27,6 +27,7 @@ admin_new(const struct admin_sources *sources, struct error *err)
 	admin->sources = *sources;
 	admin->manage.store = sources->store;
 	admin->manage.server = sources->server;
+	admin->manage.replicator = sources->replicator;
 	admin->manage.bucket_name_valid = sources->bucket_name_valid;
 	admin->manage.started_ms = clock_wall_ms();
 	return admin;

@@ -8,6 +8,7 @@
 
 struct admin;
 struct error;
+struct replicator;
 struct store;
 
 /*
@@ -21,6 +22,7 @@ struct store;
 struct admin_sources {
 	struct store *store;
 	struct http_server *server;
+	struct replicator *replicator;
 	/* Appends the figures of the S3 door. */
 	void (*door_metrics)(void *door, struct buffer *);
 	void *door;

@@ -22,6 +22,11 @@ static const struct {
 	{ "POST", "/v1/buckets", 0, manage_add_bucket },
 	{ "PATCH", "/v1/buckets/", 1, manage_set_bucket },
 	{ "DELETE", "/v1/buckets/", 1, manage_remove_bucket },
+	{ "GET", "/v1/destinations", 0, manage_list_destinations },
+	{ "POST", "/v1/destinations", 0, manage_add_destination },
+	{ "PATCH", "/v1/destinations/", 1, manage_set_destination },
+	{ "DELETE", "/v1/destinations/", 1, manage_remove_destination },
+	{ "POST", "/v1/destination-tests", 0, manage_test_destination },
 	{ "GET", "/v1/status", 0, manage_status },
 };
 

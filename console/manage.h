@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 
 struct http_server;
+struct replicator;
 struct json_t;
 struct store;
 
@@ -25,6 +26,13 @@ struct store;
  *     POST   /v1/buckets              {"name", "quota_bytes", "versioning"}
  *     PATCH  /v1/buckets/BUCKET       {"quota_bytes", "versioning"}
  *     DELETE /v1/buckets/BUCKET
+ *     GET    /v1/destinations         {"destinations": [...], "parked": [...]}
+ *     POST   /v1/destinations         {"name", "provider", ...}: the fields by
+ *                                     their names, "take_over"
+ *     PATCH  /v1/destinations/NAME    some of them, or {"paused": true|false}
+ *     DELETE /v1/destinations/NAME    nothing outside is changed
+ *     POST   /v1/destination-tests    {"name"} of a saved one, or fields;
+ *                                     {"passed", "rows": [...]}
  *     GET    /v1/status
  *
  * A failure answers {"error": SENTENCE}. Names in paths are percent-encoded.
@@ -32,7 +40,8 @@ struct store;
 
 struct manage {
 	struct store *store;
-	struct http_server *server; /* NULL: no server runs */
+	struct http_server *server;    /* NULL: no server runs */
+	struct replicator *replicator; /* NULL: likewise */
 	int64_t started_ms;
 	char endpoints[512], admin_address[300];
 	int (*bucket_name_valid)(struct slice);

@@ -15,7 +15,12 @@ typedef int manage_route(struct manage *, struct slice name, const json_t *body,
 manage_route manage_list_keys, manage_add_key, manage_remove_key;
 manage_route manage_list_buckets, manage_add_bucket, manage_set_bucket,
     manage_remove_bucket;
+manage_route manage_list_destinations, manage_add_destination,
+    manage_set_destination, manage_remove_destination, manage_test_destination;
 manage_route manage_status;
+
+/* Adds "destinations" and "parked" to the answer. */
+int destinations_json(struct replicator *, json_t *answer, struct error *err);
 
 /* A member that may be missing (NULL). 0, or -1 and *err if it is no text. */
 int manage_string(

@@ -78,5 +78,10 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	    (json_int_t)f.scrub_last_ms, "index_bytes",
 	    (json_int_t)f.index_bytes, "index_free_bytes",
 	    (json_int_t)f.index_free_bytes);
-	return *answer == NULL ? error_nomem(err) : 200;
+	if (*answer == NULL)
+		return error_nomem(err);
+	if (manage->replicator != NULL &&
+	    destinations_json(manage->replicator, *answer, err) != 0)
+		return -1;
+	return 200;
 }

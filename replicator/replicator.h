@@ -24,6 +24,9 @@ struct replicator;
 
 /* What a person sets for a destination beside the provider's fields. */
 struct destination_policy {
+	const char *source_bucket; /* this bucket's keys go directly below the
+				    * path; NULL: every bucket's, each below
+				    * its name */
 	const char *include,
 	    *exclude;              /* prefixes "bucket/prefix", comma separated;
 				    * exclude NULL: restic's locks */
@@ -66,8 +69,19 @@ struct destination_status {
 	int64_t clock_offset_ms;
 };
 
+/* A destination of the configuration file; nothing is owned. */
+struct replicator_preset {
+	const char *name;
+	struct destination_fields fields;
+	struct destination_policy policy;
+	int take_over;
+};
+
 struct replicator_options {
 	const char *dir; /* the data directory: key file, audit log */
+	const struct replicator_preset *presets;
+	size_t n_presets;
+	int unordered; /* tests alone: the publish rule is off */
 };
 
 /* Reads the destinations and starts a set of threads for each. */
@@ -131,6 +145,9 @@ struct backup_status {
 typedef int backup_visit(const struct backup_status *, void *arg);
 int replicator_backups(struct replicator *, const char *destination,
     backup_visit *, void *arg, struct error *err);
+
+/* Whether there is any destination. */
+int replicator_is_used(struct replicator *);
 
 /* Prometheus text. */
 void replicator_metrics(struct replicator *, struct buffer *);

@@ -68,7 +68,7 @@ begin_once(struct s3_session *s, const struct remote_object *o, int *tagged,
 }
 
 int
-s3_begin(void *session, const struct remote_object *o,
+s3_upload_begin(void *session, const struct remote_object *o,
     struct remote_upload *upload, struct fault *fault)
 {
 	struct s3_session *s = session;

@@ -171,8 +171,8 @@ int s3_storage_archived(struct slice storage_class);
 /* The table's functions. */
 int s3_put(void *, const struct remote_object *, const struct remote_source *,
     int if_absent, struct fault *);
-int s3_begin(void *, const struct remote_object *, struct remote_upload *,
-    struct fault *);
+int s3_upload_begin(void *, const struct remote_object *,
+    struct remote_upload *, struct fault *);
 int s3_part(void *, const struct remote_object *, const struct remote_upload *,
     uint32_t number, uint64_t offset, uint64_t len,
     const struct remote_source *, struct remote_part *, struct fault *);

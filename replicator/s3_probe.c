@@ -305,7 +305,7 @@ send_in_parts(struct probing *p, const struct contents *c, struct fault *fault)
 	struct remote_part part;
 
 	memset(&p->upload, 0, sizeof(p->upload));
-	if (s3_begin(p->s, &o, &p->upload, fault) != 0)
+	if (s3_upload_begin(p->s, &o, &p->upload, fault) != 0)
 		return -1;
 	p->upload_open = 1;
 	if (s3_part(p->s, &o, &p->upload, 1, 0, c->len, &source, &part,
@@ -324,7 +324,7 @@ begin_and_abort(
 	struct remote_object o = probe_object(p->whole, c);
 
 	memset(&p->upload, 0, sizeof(p->upload));
-	if (s3_begin(p->s, &o, &p->upload, fault) != 0)
+	if (s3_upload_begin(p->s, &o, &p->upload, fault) != 0)
 		return -1;
 	p->upload_open = 1;
 	if (s3_abort(p->s, o.key, &p->upload, fault) != 0)

@@ -1,0 +1,33 @@
+#ifndef REPLICATOR_OWNER_H
+#define REPLICATOR_OWNER_H
+
+#include <stdint.h>
+
+#include "replicator/destination.h"
+
+/*
+ * Whose a path is: plugins/holdfast/owner.json below it names the store, by its
+ * id, and an epoch that rises with each taking over. A store writes only where
+ * it is the owner; one that finds another's name there stops.
+ */
+#define OWNER_KEY "plugins/holdfast/owner.json"
+
+struct owner_claim {
+	char store[33]; /* hex */
+	int store_empty;
+	int take_over; /* a person said so */
+	int recheck;   /* it was ours before */
+	int look_only; /* nothing is written */
+	/* Out */
+	int holds_data; /* an empty store met data: recovery, not sync */
+	int foreign;    /* another store owns it */
+	int blank;      /* nothing at all was there */
+	uint64_t epoch;
+};
+
+/* 0 when the path is ours, or -1 and *fault. */
+int owner_check(const struct destination_protocol *,
+    struct destination_session *, const struct destination_limits *,
+    struct owner_claim *, struct fault *);
+
+#endif

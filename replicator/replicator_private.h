@@ -1,0 +1,61 @@
+#ifndef REPLICATOR_REPLICATOR_PRIVATE_H
+#define REPLICATOR_REPLICATOR_PRIVATE_H
+
+#include <pthread.h>
+
+#include "replicator/replicator.h"
+#include "replicator/seal.h"
+#include "replicator/site.h"
+
+/* What the replicator's own files share. */
+
+struct entry {
+	char name[64];
+	struct settings *settings;
+	struct site *site; /* NULL: it could not be started, for the reason */
+	uint64_t durable;  /* its watermark, if there is no site */
+	char reason[512];
+	int from_config;
+};
+
+struct replicator {
+	struct store *store;
+	char *dir;
+	int unordered;
+	struct seal seal;
+	int sealed; /* the key is there */
+
+	/* Of the list. Taken before a site's lock. */
+	pthread_mutex_t lock;
+	struct entry **entries;
+	size_t n_entries;
+
+	/* The thread that trims the journal. trim_lock is taken after all
+	 * others. */
+	pthread_t trimmer;
+	int trimmer_runs, stopping, moved;
+	pthread_mutex_t trim_lock;
+	pthread_cond_t trim;
+};
+
+/* With the lock held. */
+struct entry *entry_find(struct replicator *, const char *name);
+/* Starts its site, or notes why that cannot be. */
+void entry_start(struct replicator *, struct entry *);
+int entry_add(struct replicator *, const char *name, struct settings *,
+    int from_config, struct error *err);
+void entry_drop(struct replicator *, struct entry *);
+
+int trimmer_start(struct replicator *, struct error *err);
+void trimmer_stop(struct replicator *);
+void trimmer_wake(void *replicator);
+/* Journalling is on while there is a destination. */
+int replicator_set_journal(struct replicator *, struct error *err);
+
+int replicator_save(
+    struct replicator *, const struct entry *, struct error *err);
+/* Reads saved and preset destinations. */
+int replicator_load(
+    struct replicator *, const struct replicator_options *, struct error *err);
+
+#endif

@@ -1,0 +1,430 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/encode.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "replicator/owner.h"
+#include "replicator/site.h"
+
+/* A site's threads, from start to end. */
+
+#define CONCURRENCY_DEFAULT 16
+#define CONCURRENCY_MAX 200
+#define STACK_BYTES (512 * 1024)
+#define POLL_MS 15
+#define POLL_IDLE_MS 100
+#define BUSY_MS 10000
+#define FLUSH_MS 200
+#define OWNER_AGAIN_MS (120 * 1000)
+#define OWNER_RETRY_MS 2000
+#define SWEEP_MS (10 * 60 * 1000)
+
+static int
+is_stopping(void *arg)
+{
+	struct site *site = arg;
+
+	return atomic_load(&site->stopping);
+}
+
+static void
+wait_until(struct site *site, pthread_cond_t *cond, uint64_t until_ms)
+{
+	struct timespec at = { (time_t)(until_ms / 1000),
+		(long)(until_ms % 1000) * 1000000 };
+
+	if (!atomic_load(&site->stopping))
+		(void)pthread_cond_timedwait(cond, &site->lock, &at);
+}
+
+int
+site_is_halted(const struct site *site)
+{
+	return site->paused ||
+	    !schedule_is_open(&site->schedule, clock_wall_ms());
+}
+
+void
+site_remote_key(const struct site *site, struct slice bucket, struct slice key,
+    struct buffer *out)
+{
+	if (site->filter.bucket == NULL) {
+		buffer_add_slice(out, bucket);
+		buffer_add_u8(out, '/');
+	}
+	buffer_add_slice(out, key);
+}
+
+int
+site_throttle(struct site *site, size_t len)
+{
+	uint64_t rate = site->settings->policy.bytes_per_second, now, wait = 0;
+	struct timespec nap;
+
+	if (rate == 0)
+		return atomic_load(&site->stopping);
+	pthread_mutex_lock(&site->lock);
+	now = clock_monotonic_us();
+	if (site->tokens_at_us < now)
+		site->tokens_at_us = now;
+	wait = site->tokens_at_us - now;
+	site->tokens_at_us += len * 1000000 / rate;
+	pthread_mutex_unlock(&site->lock);
+	while (wait > 0 && !atomic_load(&site->stopping)) {
+		now = wait < 100000 ? wait : 100000;
+		nap = (struct timespec){ 0, (long)now * 1000 };
+		(void)nanosleep(&nap, NULL);
+		wait -= now;
+	}
+	return atomic_load(&site->stopping);
+}
+
+/* ---- whose path it is ---- */
+
+int
+site_own(
+    struct site *site, struct destination_session *session, uint64_t now_ms)
+{
+	struct owner_claim claim = { .take_over = site->settings->take_over &&
+		    !site->claimed,
+		.recheck = site->claimed };
+	struct fault fault = FAULT_INIT;
+	struct store_figures figures;
+	int failed;
+
+	store_figures(site->store, &figures);
+	claim.store_empty =
+	    figures.objects == 0 && figures.versions == 0 && !site->claimed;
+	hex_encode(store_id(site->store), 16, claim.store);
+	pthread_mutex_unlock(&site->lock);
+	failed =
+	    owner_check(site->table, session, &site->limits, &claim, &fault);
+	pthread_mutex_lock(&site->lock);
+	site->holds_data = claim.holds_data;
+	if (!failed) {
+		if (!site->claimed) {
+			site->blank = claim.blank;
+			site->claimed = 1;
+			site->state_changed = 1;
+		}
+		if (!site->ready && site->stopped) {
+			site->stopped = 0;
+			site->reason[0] = '\0';
+		}
+		site->ready = 1;
+		site->owner_at_ms = now_ms + OWNER_AGAIN_MS;
+		pthread_cond_signal(&site->jobs);
+		return 0;
+	}
+	if (fault.kind == FAULT_STOPPED)
+		return -1;
+	site_note_error(site, &fault);
+	if (fault.kind == FAULT_PERSON || fault.kind == FAULT_OBJECT) {
+		site->ready = 0;
+		site_stop_for_person(site, fault.text, now_ms);
+		site->owner_at_ms = site->probe_ms;
+	} else
+		site->owner_at_ms = now_ms +
+		    (fault.retry_after_ms > OWNER_RETRY_MS
+			    ? fault.retry_after_ms
+			    : OWNER_RETRY_MS);
+	return -1;
+}
+
+/* ---- threads ---- */
+
+static void *
+transfer_thread(void *arg)
+{
+	struct site *site = arg;
+	struct destination_session *session;
+	struct error err = ERROR_INIT;
+	struct fault fault;
+	enum outcome outcome;
+	uint64_t again_ms, bytes;
+	struct job job;
+
+	session =
+	    destination_session_new(site->destination, is_stopping, site, &err);
+	if (session == NULL) {
+		log_fields(LOG_ERROR, "replicator.session", err.text,
+		    (const struct log_field[]){
+			LOG_T("destination", site->name) },
+		    1);
+		return NULL;
+	}
+	pthread_mutex_lock(&site->lock);
+	while (!atomic_load(&site->stopping)) {
+		job = site_pick(site, clock_monotonic_ms(), &again_ms);
+		if (job.type == JOB_NONE) {
+			if (site->starved)
+				pthread_cond_signal(&site->work);
+			wait_until(site, &site->jobs, again_ms);
+			continue;
+		}
+		/* There may be more: one wakes the next. */
+		pthread_cond_signal(&site->jobs);
+		pthread_mutex_unlock(&site->lock);
+		memset(&fault, 0, sizeof(fault));
+		outcome = transfer_job(site, session, &job, &bytes, &fault);
+		pthread_mutex_lock(&site->lock);
+		site_settle(site, &job, outcome, bytes, &fault);
+	}
+	pthread_mutex_unlock(&site->lock);
+	destination_session_free(session);
+	return NULL;
+}
+
+static int
+note_oldest(uint64_t sequence, const struct journal_record *rec, void *arg)
+{
+	(void)sequence;
+	*(int64_t *)arg = rec->time_ms;
+	return 1;
+}
+
+/* The time of the first entry that is not outside. */
+static void
+look_at_oldest(struct site *site)
+{
+	site->oldest_ms = 0;
+	if (site->window.low < store_visible(site->store))
+		(void)store_journal(site->store, site->window.low, note_oldest,
+		    &site->oldest_ms, NULL);
+}
+
+static int
+flush_when_due(struct site *site, uint64_t now_ms)
+{
+	if (site->starved || !window_room(&site->window) ||
+	    now_ms - site->flushed_ms >= FLUSH_MS)
+		return site_flush(site);
+	return 0;
+}
+
+static void
+sweep_when_idle(
+    struct site *site, struct destination_session *session, uint64_t now_ms)
+{
+	if (now_ms < site->sweep_at_ms || !site->ready || site->stopped ||
+	    site->window.read < store_visible(site->store) || site->seeding ||
+	    site->n_dirty > 0)
+		return;
+	site->sweep_at_ms = now_ms + SWEEP_MS;
+	pthread_mutex_unlock(&site->lock);
+	site_sweep(site, session);
+	pthread_mutex_lock(&site->lock);
+}
+
+static int
+step(struct site *site, struct destination_session *session, uint64_t now_ms)
+{
+	int did = 0;
+
+	if (now_ms >= site->owner_at_ms && !site_is_halted(site))
+		(void)site_own(site, session, now_ms);
+	did |= site_count_journal(site);
+	did |= site_fold(site);
+	did |= site_read_journal(site);
+	did |= site_feed_beside(site, now_ms);
+	did |= site_held_check(site, now_ms);
+	if (did)
+		pthread_cond_signal(&site->jobs);
+	did |= flush_when_due(site, now_ms);
+	look_at_oldest(site);
+	sweep_when_idle(site, session, now_ms);
+	return did;
+}
+
+static void *
+scheduler_thread(void *arg)
+{
+	struct site *site = arg;
+	struct destination_session *session;
+	struct error err = ERROR_INIT;
+	uint64_t now_ms, busy_ms = 0;
+
+	session =
+	    destination_session_new(site->destination, is_stopping, site, &err);
+	if (session == NULL) {
+		log_fields(LOG_ERROR, "replicator.session", err.text,
+		    (const struct log_field[]){
+			LOG_T("destination", site->name) },
+		    1);
+		return NULL;
+	}
+	pthread_mutex_lock(&site->lock);
+	while (!atomic_load(&site->stopping)) {
+		now_ms = clock_monotonic_ms();
+		if (step(site, session, now_ms))
+			busy_ms = now_ms;
+		else
+			wait_until(site, &site->work,
+			    now_ms +
+				(now_ms - busy_ms < BUSY_MS ? POLL_MS
+							    : POLL_IDLE_MS));
+	}
+	(void)site_flush(site);
+	pthread_mutex_unlock(&site->lock);
+	destination_session_free(session);
+	return NULL;
+}
+
+/* ---- life ---- */
+
+static int
+start_threads(struct site *site, struct error *err)
+{
+	pthread_attr_t attr;
+	int rc;
+
+	site->threads = calloc(site->concurrency, sizeof(*site->threads));
+	if (site->threads == NULL)
+		return error_nomem(err);
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	rc = pthread_create(&site->scheduler, &attr, scheduler_thread, site);
+	site->scheduler_runs = rc == 0;
+	while (rc == 0 && site->n_threads < site->concurrency) {
+		rc = pthread_create(&site->threads[site->n_threads], &attr,
+		    transfer_thread, site);
+		site->n_threads += rc == 0;
+	}
+	(void)pthread_attr_destroy(&attr);
+	return rc == 0
+	    ? 0
+	    : error_sys(err, rc, "starting the threads of %s", site->name);
+}
+
+static void
+set_up(struct site *site, const struct site_options *options)
+{
+	const struct destination_policy *policy = &options->settings->policy;
+	pthread_condattr_t attr;
+
+	site->store = options->store;
+	snprintf(site->name, sizeof(site->name), "%s", options->name);
+	site->from_config = options->from_config;
+	site->unordered = options->unordered;
+	site->settings = options->settings;
+	site->advanced = options->advanced;
+	site->advanced_arg = options->advanced_arg;
+	site->filter = (struct filter){ policy->include, policy->exclude,
+		policy->source_bucket };
+	site->concurrency = policy->concurrency == 0 ? CONCURRENCY_DEFAULT
+	    : policy->concurrency > CONCURRENCY_MAX  ? CONCURRENCY_MAX
+						     : policy->concurrency;
+	site->limit = site->concurrency;
+	note_names_set(&site->names, site->name);
+	(void)pthread_mutex_init(&site->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&site->jobs, &attr);
+	(void)pthread_cond_init(&site->work, &attr);
+	(void)pthread_condattr_destroy(&attr);
+}
+
+struct site *
+site_start(const struct site_options *options, struct error *err)
+{
+	const struct settings *settings = options->settings;
+	struct site *site;
+
+	if ((site = calloc(1, sizeof(*site))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	set_up(site, options);
+	if (schedule_parse(&site->schedule, settings->policy.window, err) != 0)
+		goto fail;
+	site->destination = destination_open(&settings->fields, err);
+	if (site->destination == NULL)
+		goto fail;
+	site->table = destination_table(site->destination);
+	destination_limits(site->destination, &site->limits);
+	if (site_load(site, err) != 0 || start_threads(site, err) != 0)
+		goto fail;
+	return site;
+
+fail:
+	error_add(err, "destination %s", options->name);
+	site_stop(site);
+	return NULL;
+}
+
+void
+site_stop(struct site *site)
+{
+	size_t i;
+
+	if (site == NULL)
+		return;
+	atomic_store(&site->stopping, 1);
+	pthread_mutex_lock(&site->lock);
+	pthread_cond_broadcast(&site->jobs);
+	pthread_cond_broadcast(&site->work);
+	pthread_mutex_unlock(&site->lock);
+	for (i = 0; i < site->n_threads; i++)
+		(void)pthread_join(site->threads[i], NULL);
+	if (site->scheduler_runs)
+		(void)pthread_join(site->scheduler, NULL);
+	site_drop_window(site);
+	site_held_free(site);
+	batch_free(&site->batch);
+	buffer_free(&site->seed_bucket);
+	buffer_free(&site->seed_key);
+	buffer_free(&site->walk_bucket);
+	buffer_free(&site->walk_key);
+	buffer_free(&site->dirty_after);
+	schedule_free(&site->schedule);
+	destination_close(site->destination);
+	(void)pthread_cond_destroy(&site->jobs);
+	(void)pthread_cond_destroy(&site->work);
+	(void)pthread_mutex_destroy(&site->lock);
+	free(site->threads);
+	free(site);
+}
+
+int
+site_pause(struct site *site, int pause, const char *reason, struct error *err)
+{
+	int failed = 0;
+
+	pthread_mutex_lock(&site->lock);
+	site->paused = pause;
+	snprintf(site->pause_reason, sizeof(site->pause_reason), "%s", reason);
+	if (!pause) {
+		/* What the brake asked about is agreed to. */
+		site->brake_from = store_visible(site->store);
+		memset(site->deletes, 0, sizeof(site->deletes));
+	}
+	site->state_changed = 1;
+	if (!site_flush(site) && site->state_changed)
+		failed = error_set(
+		    err, ERR_IO, "it could not be written down: see the log");
+	pthread_cond_broadcast(&site->jobs);
+	pthread_cond_signal(&site->work);
+	pthread_mutex_unlock(&site->lock);
+	return failed;
+}
+
+void
+site_nudge(struct site *site)
+{
+	struct item *item;
+
+	pthread_mutex_lock(&site->lock);
+	site->probe_ms = site->not_before_ms = site->owner_at_ms = 0;
+	site->parked_at_ms = 0;
+	for (item = site->window.first; item != NULL; item = item->next)
+		if (item->attempts > 0)
+			item->not_before_ms = 0;
+	pthread_cond_broadcast(&site->jobs);
+	pthread_cond_signal(&site->work);
+	pthread_mutex_unlock(&site->lock);
+}

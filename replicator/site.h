@@ -1,0 +1,239 @@
+#ifndef REPLICATOR_SITE_H
+#define REPLICATOR_SITE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "replicator/destination.h"
+#include "replicator/filter.h"
+#include "replicator/notes.h"
+#include "replicator/replicator.h"
+#include "replicator/schedule.h"
+#include "replicator/settings.h"
+#include "replicator/upload.h"
+#include "replicator/velero.h"
+#include "replicator/window.h"
+#include "store/store.h"
+
+struct error;
+struct store;
+
+/*
+ * A site: all that the replicator does for one destination. For its own files
+ * alone; others use the functions at the end.
+ *
+ * One scheduler thread reads the journal into the window, makes the watermark
+ * durable and looks after time; `concurrency` transfer threads pick jobs and
+ * do them, each with a session of its own. The lock guards everything below it;
+ * it is held for bookkeeping only, never across a call to the destination, and
+ * across one to the store only where that does not wait for its disk.
+ */
+
+#define SITE_BESIDE_BATCH 256
+#define RATE_SECONDS 60
+#define DELETE_MINUTES 60
+#define QUIET_SLOTS 1024
+
+/* A backup whose velero-backup.json waits. */
+struct held {
+	char *bucket, *key; /* key: of the json */
+	size_t directory;   /* length of "backups/NAME/" in it */
+	uint64_t version;
+	uint64_t last_sequence; /* of a change below its directory */
+	int64_t last_ms;
+	int is_final; /* -1: not looked at */
+	int started;  /* being published */
+};
+
+struct site {
+	struct store *store;
+	char name[64];
+	int from_config;
+	const struct settings *settings; /* replaced only while no thread
+					  * runs */
+	struct filter filter;
+	struct schedule schedule;
+	struct destination *destination;
+	const struct destination_protocol *table;
+	struct destination_limits limits;
+	struct note_names names;
+	unsigned concurrency;
+	uint64_t fold_bytes, fold_entries, fold_age_ms;
+	int unordered;               /* tests alone: the publish rule is off */
+	void (*advanced)(void *arg); /* the watermark has moved */
+	void *advanced_arg;
+
+	pthread_t scheduler, *threads;
+	size_t n_threads;
+	int scheduler_runs;
+	atomic_int stopping;
+
+	pthread_mutex_t lock;
+	pthread_cond_t jobs; /* something may be ready to be done */
+	pthread_cond_t work; /* the scheduler has something to do */
+
+	/* What is durable. */
+	uint64_t watermark;
+	_Atomic uint64_t durable; /* = watermark, for the trimmer */
+	uint64_t consistent_at;   /* consistent once this is published */
+	int seeding, blank;       /* blank: nothing was there at the start */
+	struct buffer seed_bucket, seed_key; /* everything up to it is done */
+	uint64_t seed_done, seed_total;
+	int claimed; /* the path was ours once */
+	int paused;  /* by a person or the brake */
+	char pause_reason[256];
+	uint64_t brake_from; /* deletes up to this sequence were agreed to */
+
+	struct window window;
+	struct note_batch batch; /* to be made durable with the watermark */
+	int starved;       /* something waits for the watermark to be durable */
+	int state_changed; /* the state note is to be written */
+	uint64_t flushed_ms;
+
+	/* Seeding: the walk's place, and what it has given out, in order. */
+	struct buffer walk_bucket, walk_key;
+	int walk_done;
+	struct seed_step {
+		struct seed_step *next;
+		int done;
+		size_t bucket_len, key_len;
+		char names[];
+	} * seed_first, *seed_last;
+	size_t seed_steps;
+
+	struct held *held;
+	size_t n_held;
+	size_t uploads; /* open, of items in the window */
+	uint64_t n_dirty, n_parked, n_deferred, n_uploads;
+	struct buffer dirty_after; /* how far the notes have been given out */
+	uint64_t parked_at_ms, deferred_at_ms, sweep_at_ms, held_at_ms;
+
+	/* The journal behind the window, counted. */
+	uint64_t counted; /* up to this sequence */
+	uint64_t backlog_entries, backlog_bytes;
+	int folding;
+	int64_t
+	    oldest_ms; /* commit time of the first unsettled entry; 0: none */
+	uint64_t deletes[DELETE_MINUTES], deletes_minute;
+
+	/* How the destination takes it. */
+	unsigned running, limit, successes;
+	unsigned failing;       /* in a row */
+	uint64_t not_before_ms; /* monotonic: nobody asks before */
+	uint64_t slowed_ms;
+	int ready;      /* ours, and looked at */
+	int stopped;    /* waits for a person */
+	int holds_data; /* P9: recovery, not sync */
+	uint64_t probe_ms, probe_interval_ms;
+	uint64_t owner_at_ms;
+	char reason[512], last_error[512];
+	int64_t last_error_ms;
+	uint64_t tokens_at_us; /* bandwidth: when what was taken is paid for */
+	/* Before then a key is not changed again, by its hash. */
+	uint64_t quiet_until_ms[QUIET_SLOTS];
+
+	/* Totals. */
+	uint64_t published, bytes, removed, retries, failures;
+	struct {
+		uint64_t second, bytes;
+	} rate[RATE_SECONDS];
+};
+
+/* ---- for the site's own files, with the lock held unless said ---- */
+
+enum job_type {
+	JOB_NONE,
+	JOB_PUBLISH, /* one request, or what the key holds now */
+	JOB_BEGIN,
+	JOB_PART,
+	JOB_FINISH
+};
+struct job {
+	enum job_type type;
+	struct item *item;
+	uint32_t part;
+	uint64_t version, size; /* OUTCOME_LARGE: what the key holds now */
+};
+/* The next thing to do, marked as under way; or JOB_NONE and when to look
+ * again (monotonic, at most). */
+struct job site_pick(struct site *, uint64_t now_ms, uint64_t *again_ms);
+
+enum outcome {
+	OUTCOME_DONE,    /* the change is outside */
+	OUTCOME_GOES_ON, /* a step of it is done */
+	OUTCOME_LARGE,   /* what the key holds goes in parts */
+	OUTCOME_ANEW,    /* its upload is gone: from its first part again */
+	OUTCOME_GONE,    /* the object is gone: to be looked up again */
+	OUTCOME_FAULT
+};
+/* Without the lock. bytes: sent. */
+enum outcome transfer_job(struct site *, struct destination_session *,
+    struct job *, uint64_t *bytes, struct fault *);
+void site_settle(struct site *, const struct job *, enum outcome,
+    uint64_t bytes, const struct fault *);
+/* An item is over: its notes go with the next batch, and it leaves. */
+void site_release(struct site *, struct item *);
+void site_park(struct site *, struct item *, const char *reason);
+
+/* Scheduler's steps. Each: whether it did something. */
+int site_count_journal(struct site *);
+int site_read_journal(struct site *);
+int site_feed_beside(struct site *, uint64_t now_ms);
+int site_flush(struct site *); /* lets go of the lock meanwhile */
+int site_fold(struct site *);  /* likewise */
+int site_load(struct site *, struct error *err);
+void site_seed_done(struct site *, const struct item *);
+note_visit site_note_found; /* arg: a uint64_t to count down */
+void site_stop_for_person(struct site *, const char *reason, uint64_t now_ms);
+void site_drop_window(struct site *);
+void site_add_state(struct site *, struct note_batch *, uint64_t watermark);
+int site_own(struct site *, struct destination_session *, uint64_t now_ms);
+/* Removes uploads that no change needs any more; without the lock. */
+void site_sweep(struct site *, struct destination_session *);
+void site_held_published(
+    struct site *, struct slice bucket, struct slice key, uint64_t version);
+int site_held_add(struct site *, struct slice bucket, struct slice key,
+    uint64_t version, int64_t time_ms);
+void site_held_drop(struct site *, struct slice bucket, struct slice key);
+void site_held_seen(
+    struct site *, uint64_t sequence, const struct journal_record *);
+int site_held_check(struct site *, uint64_t now_ms);
+void site_held_free(struct site *);
+
+/* Waits for the bandwidth limit's and schedule's leave to send len bytes;
+ * without the lock. Nonzero when stopping. */
+int site_throttle(struct site *, size_t len);
+/* Whether a person's or the schedule's word keeps it from working. */
+int site_is_halted(const struct site *);
+/* The key at the destination. Appended. */
+void site_remote_key(const struct site *, struct slice bucket, struct slice key,
+    struct buffer *);
+enum destination_state site_state(const struct site *, const char **reason);
+void site_note_error(struct site *, const struct fault *);
+
+/* ---- for the replicator ---- */
+
+struct site_options {
+	struct store *store;
+	const char *name;
+	int from_config, unordered;
+	const struct settings *settings; /* must outlive the site */
+	void (*advanced)(void *arg);
+	void *advanced_arg;
+};
+/* A destination's first day: where its copy begins. Notes are made durable. */
+int site_create(struct store *, const char *name, const struct settings *,
+    struct error *err);
+struct site *site_start(const struct site_options *, struct error *err);
+void site_stop(struct site *); /* and frees it; NULL is allowed */
+/* Removes all that the store keeps of it. */
+int site_forget(struct store *, const char *name, struct error *err);
+int site_pause(struct site *, int pause, const char *reason, struct error *err);
+void site_nudge(struct site *); /* try again at once */
+void site_status(struct site *, struct destination_status *);
+const char *site_object_status(struct site *, struct slice bucket,
+    struct slice key, const struct object_record *);
+
+#endif

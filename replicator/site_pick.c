@@ -1,0 +1,140 @@
+#include "base/clock.h"
+#include "replicator/site.h"
+
+/*
+ * What to do next. An entry may be published when e.begin <= W, W being the
+ * durable watermark, and no earlier change of its key is unsettled: so the
+ * destination never shows a write without those that were acknowledged before
+ * it began. Parts of large objects go ahead of that rule, since nobody sees
+ * them before the finishing call.
+ */
+
+#define SCAN_BEHIND 1024 /* entries behind the first that must wait */
+#define FAILING_ALONE 4  /* failures in a row: one request at a time */
+#define AGAIN_MS 1000
+
+static int
+may_publish(struct site *site, const struct item *item)
+{
+	if (item->source == FROM_JOURNAL && item->begin > site->watermark &&
+	    !site->unordered) {
+		if (item->begin <= site->window.low)
+			site->starved = 1;
+		return 0;
+	}
+	return window_is_first(&site->window, item);
+}
+
+/* The next step of an object that goes in parts. */
+static struct job
+pick_part(struct site *site, struct item *item, int publish)
+{
+	struct item_upload *u = item->upload;
+	struct job job = { .type = JOB_NONE, .item = item };
+
+	if (u == NULL) {
+		if (site->uploads >= 2 * (size_t)site->concurrency ||
+		    item->running > 0)
+			return job;
+		if ((item->upload = upload_new()) == NULL)
+			return job;
+		site->uploads++;
+		job.type = JOB_BEGIN;
+		return job;
+	}
+	if (!u->begun)
+		return job;
+	while (u->next < u->n_parts && u->parts[u->next] != PART_TODO)
+		u->next++;
+	if (u->next < u->n_parts) {
+		job.type = JOB_PART;
+		job.part = u->next;
+		u->parts[u->next++] = PART_RUNNING;
+	} else if (u->n_done == u->n_parts && item->running == 0 && publish)
+		job.type = JOB_FINISH;
+	return job;
+}
+
+static struct job
+pick_item(struct site *site, struct item *item, int publish)
+{
+	struct job job = { .type = JOB_NONE, .item = item };
+
+	if (item->large &&
+	    (item->kind == ITEM_PUT || item->kind == ITEM_CURRENT))
+		return pick_part(site, item, publish);
+	if (item->running == 0 && publish)
+		job.type = JOB_PUBLISH;
+	return job;
+}
+
+static int
+is_open(struct site *site, uint64_t now_ms, uint64_t *again_ms)
+{
+	if (atomic_load(&site->stopping) || !site->ready || site->folding ||
+	    site_is_halted(site))
+		return 0;
+	if (site->stopped) {
+		if (now_ms >= site->probe_ms)
+			return site->running == 0;
+		if (site->probe_ms < *again_ms)
+			*again_ms = site->probe_ms;
+		return 0;
+	}
+	if (now_ms < site->not_before_ms) {
+		if (site->not_before_ms < *again_ms)
+			*again_ms = site->not_before_ms;
+		return 0;
+	}
+	return site->running <
+	    (site->failing >= FAILING_ALONE ? 1 : site->limit);
+}
+
+struct job
+site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
+{
+	struct job job = { .type = JOB_NONE };
+	unsigned ahead_max = site->limit - site->limit / 4;
+	struct item *item, *ahead = NULL;
+	int publish, behind = 0;
+
+	*again_ms = now_ms + AGAIN_MS;
+	if (!is_open(site, now_ms, again_ms))
+		return job;
+	for (item = site->window.first; item != NULL; item = item->next) {
+		if (behind > 0 && ++behind > SCAN_BEHIND)
+			break;
+		if (item->settled || item->upload_gone ||
+		    (item->running > 0 && !item->large))
+			continue;
+		if (item->not_before_ms > now_ms) {
+			if (item->not_before_ms < *again_ms)
+				*again_ms = item->not_before_ms;
+			continue;
+		}
+		publish = may_publish(site, item);
+		if (!publish && behind == 0)
+			behind = 1;
+		if (!publish && (ahead != NULL || !item->large))
+			continue;
+		if (!publish) {
+			ahead = item;
+			continue;
+		}
+		job = pick_item(site, item, publish);
+		if (job.type != JOB_NONE)
+			break;
+	}
+	/* Parts that wait for nothing, oldest first. */
+	for (item = ahead;
+	     job.type == JOB_NONE && item != NULL && site->running < ahead_max;
+	     item = item->next)
+		if (item->large && !item->settled && !item->upload_gone &&
+		    item->not_before_ms <= now_ms)
+			job = pick_item(site, item, 0);
+	if (job.type == JOB_NONE)
+		return job;
+	job.item->running++;
+	site->running++;
+	return job;
+}

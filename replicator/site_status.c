@@ -1,0 +1,178 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "replicator/site.h"
+
+/* What a site tells of itself. */
+
+const char *
+destination_state_word(enum destination_state state)
+{
+	static const char *const words[] = {
+		[DESTINATION_CONSISTENT] = "consistent",
+		[DESTINATION_CATCHING_UP] = "catching up",
+		[DESTINATION_SEEDING] = "seeding",
+		[DESTINATION_RECOVERING] = "recovering",
+		[DESTINATION_PAUSED] = "paused",
+		[DESTINATION_STOPPED] = "stopped",
+	};
+
+	return words[state];
+}
+
+enum destination_state
+site_state(const struct site *site, const char **reason)
+{
+	*reason = "";
+	if (site->stopped) {
+		*reason = site->reason;
+		return DESTINATION_STOPPED;
+	}
+	if (site->paused) {
+		*reason = site->pause_reason;
+		return DESTINATION_PAUSED;
+	}
+	if (site->seeding)
+		return DESTINATION_SEEDING;
+	if (site->n_dirty > 0 || site->folding ||
+	    site->watermark < site->consistent_at)
+		return DESTINATION_CATCHING_UP;
+	if (!schedule_is_open(&site->schedule, clock_wall_ms()))
+		*reason = "outside its schedule";
+	return DESTINATION_CONSISTENT;
+}
+
+static void
+describe_place(const struct site *site, char *text, size_t room)
+{
+	const struct destination_fields *f = &site->settings->fields;
+	const char *path = f->path == NULL ? "" : f->path;
+	const char *bucket = f->bucket == NULL ? "" : f->bucket;
+
+	while (*path == '/')
+		path++;
+	switch (f->provider) {
+	case PROVIDER_GOOGLE:
+		snprintf(text, room, "gs://%s/%s", bucket, path);
+		return;
+	case PROVIDER_AZURE:
+		snprintf(text, room, "azure://%s/%s in the account %s", bucket,
+		    path, f->storage_account == NULL ? "" : f->storage_account);
+		return;
+	default:
+		snprintf(text, room, "s3://%s/%s%s%s", bucket, path,
+		    f->endpoint == NULL ? "" : " at ",
+		    f->endpoint == NULL ? "" : f->endpoint);
+	}
+}
+
+static uint64_t
+rate_now(const struct site *site)
+{
+	uint64_t second = clock_monotonic_ms() / 1000, sum = 0;
+	size_t i;
+
+	for (i = 0; i < RATE_SECONDS; i++)
+		if (site->rate[i].second + RATE_SECONDS > second)
+			sum += site->rate[i].bytes;
+	return sum / RATE_SECONDS;
+}
+
+static void
+describe_lag(const struct site *site, struct destination_status *s)
+{
+	int64_t now = clock_wall_ms();
+
+	s->lag_entries = s->journal_last > site->window.low
+	    ? s->journal_last - site->window.low
+	    : 0;
+	s->lag_bytes = s->lag_entries > 0 ? site->backlog_bytes : 0;
+	if (s->lag_entries > 0 && site->oldest_ms > 0 && site->oldest_ms < now)
+		s->lag_ms = (uint64_t)(now - site->oldest_ms);
+	if (s->state == DESTINATION_SEEDING ||
+	    s->state == DESTINATION_CATCHING_UP || site->seeding ||
+	    site->watermark < site->consistent_at || site->n_dirty > 0)
+		s->safe_until_ms = 0;
+	else
+		s->safe_until_ms = s->lag_entries == 0 || site->oldest_ms == 0
+		    ? now
+		    : site->oldest_ms - 1;
+	s->estimate_s = 0;
+	if (s->lag_entries > 0 || site->seeding || site->n_dirty > 0)
+		s->estimate_s = s->rate_bytes_per_second > 0 && !site->seeding
+		    ? s->lag_bytes / s->rate_bytes_per_second
+		    : UINT64_MAX;
+}
+
+void
+site_status(struct site *site, struct destination_status *s)
+{
+	const char *reason;
+
+	memset(s, 0, sizeof(*s));
+	pthread_mutex_lock(&site->lock);
+	snprintf(s->name, sizeof(s->name), "%s", site->name);
+	s->provider = site->settings->fields.provider;
+	describe_place(site, s->place, sizeof(s->place));
+	s->state = site_state(site, &reason);
+	snprintf(s->reason, sizeof(s->reason), "%s", reason);
+	s->from_config = site->from_config;
+	s->watermark = site->watermark;
+	s->journal_last = store_visible(site->store);
+	s->rate_bytes_per_second = rate_now(site);
+	describe_lag(site, s);
+	s->published = site->published;
+	s->bytes = site->bytes;
+	s->deletes = site->removed;
+	s->retries = site->retries;
+	s->failures = site->failures;
+	s->parked = site->n_parked;
+	s->held = site->n_held;
+	s->seed_done = site->seed_done;
+	s->seed_total = site->seed_total;
+	snprintf(s->last_error, sizeof(s->last_error), "%s", site->last_error);
+	s->last_error_ms = site->last_error_ms;
+	pthread_mutex_unlock(&site->lock);
+}
+
+static int
+has_note(struct site *site, char kind, struct slice bucket, struct slice key)
+{
+	char note_key[NOTE_KEY_BYTES];
+	uint64_t n = 1;
+
+	note_hashed(&site->names, kind, bucket, key, note_key);
+	(void)store_notes(site->store, slice_text(note_key), SLICE_NULL,
+	    site_note_found, &n, NULL);
+	return n == 0;
+}
+
+const char *
+site_object_status(struct site *site, struct slice bucket, struct slice key,
+    const struct object_record *rec)
+{
+	int pending;
+
+	if (!filter_takes(&site->filter, bucket, key))
+		return NULL;
+	pthread_mutex_lock(&site->lock);
+	if (site->n_parked > 0 && has_note(site, 'p', bucket, key)) {
+		pthread_mutex_unlock(&site->lock);
+		return "FAILED";
+	}
+	pending = window_find(&site->window, bucket, key) != NULL ||
+	    (site->n_dirty > 0 && has_note(site, 'd', bucket, key)) ||
+	    (site->n_held > 0 && has_note(site, 'h', bucket, key));
+	if (!pending && site->seeding)
+		pending = slice_compare(
+			      bucket, buffer_slice(&site->seed_bucket)) > 0 ||
+		    (slice_equal(bucket, buffer_slice(&site->seed_bucket)) &&
+			slice_compare(key, buffer_slice(&site->seed_key)) > 0);
+	/* Not read yet: all that came at that time or later. */
+	if (!pending && site->window.read < store_visible(site->store))
+		pending =
+		    site->oldest_ms == 0 || rec->mtime_ms >= site->oldest_ms;
+	pthread_mutex_unlock(&site->lock);
+	return pending ? "PENDING" : "COMPLETED";
+}
