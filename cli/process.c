@@ -19,6 +19,7 @@
 #define STACK_BYTES (512 * 1024)
 /* A fixed threshold: what is as large as a body's buffer is mapped and goes
  * back when freed, instead of growing the heap by what was once needed. */
+#define FREE_KEPT_BYTES (4 * 1024 * 1024)
 #define MMAP_THRESHOLD_BYTES (128 * 1024)
 #define TRIM_THRESHOLD_BYTES (256 * 1024)
 #define ARENAS 2
@@ -88,6 +89,13 @@ process_prepare(int dumpable)
 	(void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
 	shrink_stacks();
+}
+
+void
+process_relax(void)
+{
+	if (mallinfo2().fordblks > FREE_KEPT_BYTES)
+		(void)malloc_trim(0);
 }
 
 size_t

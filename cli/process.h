@@ -16,6 +16,10 @@ struct error;
  * it cannot have. */
 void process_prepare(int dumpable);
 
+/* Gives memory that a peak of work has left free back to the system; brief, for
+ * a timer. Any thread. */
+void process_relax(void);
+
 /* How many files and connections may be open at once. */
 size_t process_descriptors(void);
 

@@ -263,6 +263,7 @@ wait_for_end(struct serving *s)
 			hang_up(s);
 		log_access_flush();
 		log_report_dropped();
+		process_relax();
 		now = clock_monotonic_ms();
 		if (now - certificate_ms >= CERTIFICATE_SECONDS * 1000) {
 			certificate_ms = now;
