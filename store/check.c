@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "store/check_private.h"
+#include "store/generation.h"
 #include "store/lmdb_error.h"
 #include "store/lock.h"
 
@@ -214,13 +215,21 @@ open_index(
 static int
 open_files(struct check *c, const char *dir, struct error *err)
 {
+	uint64_t generation, in_index;
 	int dirfd;
 
 	if ((dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) == -1)
 		return error_sys(err, errno, "cannot open %s", dir);
 	c->extents = extent_dir_look(dirfd, err);
+	generation = generation_in_file(dirfd);
 	close(dirfd);
-	return c->extents == NULL ? -1 : 0;
+	if (c->extents == NULL ||
+	    generation_in_index(c->txn, c->index, &in_index, err) != 0)
+		return -1;
+	if (in_index < generation)
+		check_damage(c, FOUND_INDEX,
+		    "the index is older than the one that was used last");
+	return 0;
 }
 
 static int

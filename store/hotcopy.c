@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "store/generation.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 
@@ -200,30 +201,46 @@ fail:
 	return -1;
 }
 
-int
-hot_copy_now(struct hot_copier *h, struct error *err)
+/* The index's newest transaction, and its size. */
+static int
+look(struct hot_copier *h, size_t *txn, uint64_t *size, struct error *err)
 {
 	MDB_envinfo info;
 	MDB_stat stat;
 	MDB_env *env;
-	int known, rc = 0;
+	int known;
 
-	pthread_mutex_lock(&h->copying);
 	env = index_hold(h->store->index);
 	known = env != NULL && mdb_env_info(env, &info) == 0 &&
 	    mdb_env_stat(env, &stat) == 0;
 	if (env != NULL)
 		index_release(h->store->index);
 	if (!known)
-		rc = error_set(err, ERR_INTERNAL, "cannot look at the index");
-	/* The copy is of this transaction or a newer one. */
-	else if (info.me_last_txnid != h->last_txn) {
-		rc = make_copy(
-		    h, ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize, err);
-		if (rc == 0) {
-			h->last_txn = info.me_last_txnid;
-			atomic_store(&h->last_ms, (uint64_t)clock_wall_ms());
-		}
+		return error_set(err, ERR_INTERNAL, "cannot look at the index");
+	*txn = info.me_last_txnid;
+	*size = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+	return 0;
+}
+
+int
+hot_copy_now(struct hot_copier *h, struct error *err)
+{
+	uint64_t size;
+	size_t txn;
+	int rc;
+
+	pthread_mutex_lock(&h->copying);
+	rc = look(h, &txn, &size, err);
+	if (rc == 0 && txn != h->last_txn)
+		rc = make_copy(h, size, err);
+	if (rc == 0 && txn != h->last_txn) {
+		atomic_store(&h->last_ms, (uint64_t)clock_wall_ms());
+		/* The copy is of `txn` or a later one: if that was not the
+		 * last, there will be one copy more than needed. */
+		h->last_txn = txn;
+		generation_raise(h->store);
+		if (look(h, &txn, &size, NULL) == 0 && txn == h->last_txn + 1)
+			h->last_txn = txn;
 	}
 	pthread_mutex_unlock(&h->copying);
 	return rc == 0 ? 0 : error_add(err, "a copy of the index");

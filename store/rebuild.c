@@ -12,8 +12,10 @@
 
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/encode.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "store/generation.h"
 #include "store/hotcopy.h"
 #include "store/lmdb_error.h"
 #include "store/lock.h"
@@ -298,6 +300,21 @@ make_identity(struct rebuild *r, struct error *err)
 	    (struct slice){ (char *)id, sizeof(id) }, 0, err);
 }
 
+/* It is newer than whatever was used before. */
+static int
+set_generation(struct rebuild *r, struct error *err)
+{
+	uint64_t in_index, in_file = generation_in_file(r->dirfd);
+	uint8_t be[8];
+
+	if (generation_in_index(r->txn.txn, r->store.index, &in_index, err) !=
+	    0)
+		return -1;
+	be64_put(be, (in_index > in_file ? in_index : in_file) + 1);
+	return txn_put(&r->txn, DB_SETTINGS, SLICE_LITERAL(SETTING_GENERATION),
+	    (struct slice){ (char *)be, sizeof(be) }, 0, err);
+}
+
 static int
 fill_index(struct rebuild *r, const char *dir, struct error *err)
 {
@@ -318,8 +335,8 @@ fill_index(struct rebuild *r, const char *dir, struct error *err)
 	ids_init(&r->store.ids, highest + 1);
 
 	if (begin(r, err) == 0 && make_identity(r, err) == 0 &&
-	    rebuild_drop_lost(r, err) == 0 && rebuild_add_files(r, err) == 0 &&
-	    commit(r, err) == 0)
+	    set_generation(r, err) == 0 && rebuild_drop_lost(r, err) == 0 &&
+	    rebuild_add_files(r, err) == 0 && commit(r, err) == 0)
 		rc = 0;
 	if (r->txn.txn != NULL)
 		mdb_txn_abort(r->txn.txn);

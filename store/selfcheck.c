@@ -22,7 +22,8 @@
 /* Those whose owner may differ from the directory's, e.g. after one start as
  * root. "." first. */
 static const char *const written_to[] = { ".", "extents", "tmp", "index",
-	"index/data.mdb", "index/lock.mdb", "copies", "lock", "reserve" };
+	"index/data.mdb", "index/lock.mdb", "copies", "lock", "reserve",
+	"generation" };
 
 /* fstatat(), also of "." in a directory that may not be searched. */
 static int

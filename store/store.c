@@ -11,6 +11,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/log.h"
+#include "store/generation.h"
 #include "store/hotcopy.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
@@ -297,6 +298,7 @@ store_open(const struct store_options *options, struct error *err)
 		goto fail;
 	if (sync_names(store, path, err) != 0 ||
 	    load_index(store, &counters, err) != 0 ||
+	    generation_check(store, err) != 0 ||
 	    sweep_extents(store, &counters, err) != 0)
 		goto fail;
 	ids_init(&store->ids, counters.next_extent);
@@ -309,6 +311,7 @@ store_open(const struct store_options *options, struct error *err)
 		goto fail;
 	if (make_identity(store, err) != 0)
 		goto fail;
+	generation_raise(store);
 	if ((store->reaper = reaper_start(store, err)) == NULL ||
 	    (store->tender = tender_start(store, err)) == NULL)
 		goto fail;

@@ -1055,6 +1055,38 @@ an_index_with_destroyed_pages_is_found(void **state)
 	assert_true(result.damage > 0);
 }
 
+/* A single bit, anywhere: whatever comes of it, the check has an end. */
+static void
+the_checker_ends_whatever_bit_is_flipped(void **state)
+{
+	struct check_options options = { .sentences_max = 1 };
+	unsigned i, x = 4711;
+	char path[128];
+	uint8_t byte, flipped;
+	struct stat st;
+	off_t at;
+	int fd;
+
+	(void)state;
+	alarm(120);
+	index_path(path);
+	fd = open(path, O_RDWR);
+	assert_int_equal(fstat(fd, &st), 0);
+	for (i = 0; i < 60; i++) {
+		x = x * 1103515245 + 12345;
+		at = 8192 + (off_t)(x >> 3) % (st.st_size - 8192);
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		flipped = (uint8_t)(byte ^ 1 << (x >> 16) % 8);
+		assert_int_equal(pwrite(fd, &flipped, 1, at), 1);
+		buffer_clear(&told);
+		(void)store_check(dir, &options, tell, NULL, &result, &err);
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	}
+	close(fd);
+	alarm(0);
+	expect(0, "");
+}
+
 static void
 one_kind_of_damage_does_not_drown_the_others(void **state)
 {
@@ -1115,6 +1147,7 @@ main(void)
 		TEST(an_index_that_is_cut_off_is_found),
 		TEST(free_pages_that_were_never_written_are_not_missed),
 		TEST(an_index_with_destroyed_pages_is_found),
+		TEST(the_checker_ends_whatever_bit_is_flipped),
 		TEST(one_kind_of_damage_does_not_drown_the_others),
 	};
 

@@ -641,6 +641,33 @@ a_copy_that_is_not_sound_is_passed_over(void **state)
 	expect("small", 100, 1);
 }
 
+/* By hand, instead of a rebuild: what came later would be swept away. */
+static void
+an_old_copy_in_the_place_of_the_index_is_refused(void **state)
+{
+	struct store_options options = { .dir = dir, .reserve_bytes = 1 };
+	struct check_options check_options = { 0 };
+	struct check_result found;
+
+	(void)state;
+	put("early", FILE_BYTES, 1);
+	hot_copy();
+	put("late", FILE_BYTES, 2);
+	close_it();
+	shell("cp copies/index-*.mdb index/data.mdb");
+	assert_null(store_open(&options, &err));
+	assert_int_equal(err.kind, ERR_DAMAGED);
+	assert_non_null(strstr(err.text, "rebuild --force"));
+	assert_int_equal(
+	    store_check(dir, &check_options, tell, NULL, &found, &err), 0);
+	assert_int_equal(found.damage, 1);
+	rebuild(1);
+	expect_sound();
+	open_it();
+	expect("early", FILE_BYTES, 1);
+	expect("late", FILE_BYTES, 2);
+}
+
 static void
 a_damaged_object_of_a_versioned_bucket_gives_way_to_an_older_one(void **state)
 {
@@ -679,6 +706,7 @@ main(void)
 		TEST(a_lost_part_takes_its_object_with_it),
 		TEST(a_file_that_tells_nothing_is_set_aside),
 		TEST(a_copy_that_is_not_sound_is_passed_over),
+		TEST(an_old_copy_in_the_place_of_the_index_is_refused),
 		TEST(
 		    a_damaged_object_of_a_versioned_bucket_gives_way_to_an_older_one),
 	};
