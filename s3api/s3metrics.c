@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "s3api/s3metrics.h"
 
@@ -48,6 +49,24 @@ s3metrics_count(struct s3metrics *metrics, size_t row, enum s3_code code,
 	add(&metrics->bytes_out, bytes_out);
 }
 
+/* What has been counted under a code's name, if the code is the first of that
+ * name; 0 for the others: several codes differ only in their sentence. */
+static uint64_t
+requests_of_name(struct s3metrics_row *row, size_t code)
+{
+	const char *name = s3_code_name((enum s3_code)code);
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < S3_CODES; i++)
+		if (strcmp(s3_code_name((enum s3_code)i), name) == 0) {
+			if (i < code)
+				return 0;
+			n += get(&row->codes[i]);
+		}
+	return n;
+}
+
 static void
 requests_text(struct s3metrics *metrics, const char *(*name)(size_t row),
     struct buffer *out)
@@ -60,7 +79,7 @@ requests_text(struct s3metrics *metrics, const char *(*name)(size_t row),
 	    "# TYPE holdfast_s3_requests_total counter\n");
 	for (i = 0; i < metrics->n_rows; i++)
 		for (code = 0; code < S3_CODES; code++) {
-			n = get(&metrics->rows[i].codes[code]);
+			n = requests_of_name(&metrics->rows[i], code);
 			if (n > 0)
 				buffer_printf(out,
 				    "holdfast_s3_requests_total{operation="
