@@ -89,11 +89,14 @@ class Connection:
         return line
 
     def _exactly(self, count):
-        while len(self.buffer) < count:
-            if not self._more():
-                raise Closed(f"in a body, {count - len(self.buffer)} bytes short")
-        data, self.buffer = self.buffer[:count], self.buffer[count:]
-        return data
+        data = bytearray(self.buffer[:count])
+        self.buffer = self.buffer[count:]
+        while len(data) < count:
+            piece = self.socket.recv(min(count - len(data), 1 << 20))
+            if not piece:
+                raise Closed(f"in a body, {count - len(data)} bytes short")
+            data += piece
+        return bytes(data)
 
     def read(self, method="GET"):
         """The next final or interim answer; method tells whether it can have a body."""
