@@ -1,0 +1,149 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/encode.h"
+#include "replicator/azure_private.h"
+#include "replicator/side_object.h"
+
+/* Azure gives the digest of a range up to this. */
+#define RANGE_MD5_MAX_BYTES (4U << 20)
+
+/* Puts a side object's pairs in the place of the metadata's. */
+static int
+read_side(struct azure_session *s, struct slice key, struct remote_stat *st,
+    struct fault *fault)
+{
+	struct azure_request req = { .op = AZURE_READ, .method = "GET" };
+	struct buffer name = BUFFER_INIT, pairs = BUFFER_INIT,
+		      tags = BUFFER_INIT;
+	size_t attributes_len;
+	int rc;
+
+	side_object_key(key, st->version, &name);
+	req.key = buffer_slice(&name);
+	rc = azure_send(s, &req, fault);
+	if (rc != 0 && fault->kind == FAULT_MISSING)
+		fault_set(fault, FAULT_OBJECT,
+		    "The object's attributes are in %.*s, which is gone.",
+		    (int)name.len, name.at);
+	buffer_free(&name);
+	if (rc != 0)
+		return -1;
+	if (side_object_decode(buffer_slice(&s->call.answer), &pairs, &tags) !=
+	    0) {
+		rc = fault_set(fault, FAULT_OBJECT,
+		    "The object's side object cannot be read.");
+		goto done;
+	}
+	attributes_len = pairs.len;
+	buffer_add(&pairs, tags.at, tags.len);
+	if (pairs.failed) {
+		rc = fault_set(fault, FAULT_RETRY, "There is no memory.");
+		goto done;
+	}
+	buffer_free(&st->memory);
+	st->memory = pairs;
+	pairs = (struct buffer)BUFFER_INIT;
+	st->attributes = (struct slice){ st->memory.at, attributes_len };
+	st->tags = (struct slice){ st->memory.at + attributes_len,
+		st->memory.len - attributes_len };
+
+done:
+	buffer_free(&pairs);
+	buffer_free(&tags);
+	return rc;
+}
+
+int
+azure_stat(void *session, struct slice key, struct remote_stat *st,
+    struct fault *fault)
+{
+	struct azure_session *s = session;
+	struct azure_request req = {
+		.op = AZURE_READ, .method = "HEAD", .key = key
+	};
+	int side = 0;
+
+	memset(st, 0, sizeof(*st));
+	if (azure_send(s, &req, fault) != 0 ||
+	    azure_stat_read(s, st, &side, fault) != 0 ||
+	    (side && read_side(s, key, st, fault) != 0)) {
+		buffer_free(&st->memory);
+		st->memory = (struct buffer)BUFFER_INIT;
+		return -1;
+	}
+	return 0;
+}
+
+struct filling {
+	char *bytes;
+	size_t len, at;
+};
+
+static int
+fill(void *arg, const char *bytes, size_t len)
+{
+	struct filling *f = arg;
+
+	if (len > f->len - f->at)
+		return -1;
+	memcpy(f->bytes + f->at, bytes, len);
+	f->at += len;
+	return 0;
+}
+
+int
+azure_get(void *session, struct slice key, uint64_t offset, uint64_t len,
+    void *bytes, struct fault *fault)
+{
+	struct azure_session *s = session;
+	struct filling filling = { .bytes = bytes, .len = len };
+	struct azure_request req = { .op = AZURE_READ,
+		.method = "GET",
+		.key = key,
+		.sink = fill,
+		.sink_arg = &filling };
+	uint8_t said[MD5_BYTES], md5[MD5_BYTES];
+	char range[64];
+
+	if (len == 0)
+		return 0;
+	snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, offset,
+	    offset + len - 1);
+	azure_header(&req, "x-ms-range", range);
+	if (len <= RANGE_MD5_MAX_BYTES)
+		azure_header(&req, "x-ms-range-get-content-md5", "true");
+	if (azure_send(s, &req, fault) != 0)
+		return -1;
+	if (filling.at != len)
+		return fault_set(fault, FAULT_OBJECT,
+		    "The blob ends before byte %" PRIu64 ".", offset + len);
+	if (len <= RANGE_MD5_MAX_BYTES && s->call.status == 206 &&
+	    azure_answer_md5(s, "content-md5", said)) {
+		digest_once(DIGEST_MD5, bytes, (size_t)len, md5);
+		if (memcmp(said, md5, MD5_BYTES) != 0)
+			return fault_set(fault, FAULT_RETRY,
+			    "The bytes were changed on their way: Azure's "
+			    "checksum differs.");
+	}
+	return 0;
+}
+
+int
+azure_remove(void *session, struct slice key, struct fault *fault)
+{
+	struct azure_session *s = session;
+	struct azure_request req = {
+		.op = AZURE_DELETE, .method = "DELETE", .key = key
+	};
+
+	azure_header(&req, "x-ms-delete-snapshots", "include");
+	if (azure_send(s, &req, fault) != 0) {
+		if (fault->kind != FAULT_MISSING)
+			return -1;
+		*fault = (struct fault)FAULT_INIT;
+	}
+	azure_side_clear(s, key, 0);
+	return 0;
+}

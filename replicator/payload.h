@@ -1,0 +1,34 @@
+#ifndef REPLICATOR_PAYLOAD_H
+#define REPLICATOR_PAYLOAD_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "replicator/destination.h"
+
+/*
+ * The bytes [offset, offset + len) of a source as the body of a request that
+ * must name their MD5 in front of them. Up to PAYLOAD_MEMORY_BYTES are read
+ * once and held; more are read once for the digest and again for sending.
+ * Belongs to one thread.
+ */
+
+#define PAYLOAD_MEMORY_BYTES (8U << 20)
+
+struct payload {
+	const struct remote_source *source;
+	uint64_t offset, len, at;
+	char *bytes; /* NULL: read again */
+	uint8_t md5[MD5_BYTES];
+	struct fault fault; /* of the source while sending */
+};
+
+/* Reads. 0, or -1 and *fault, and nothing to close. */
+int payload_open(struct payload *, const struct remote_source *,
+    uint64_t offset, uint64_t len, struct fault *);
+void payload_close(struct payload *);
+/* The body for http_call.source and .rewind, with the payload as argument. */
+long payload_give(void *payload, char *room, size_t len);
+int payload_rewind(void *payload);
+
+#endif
