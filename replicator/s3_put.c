@@ -205,7 +205,10 @@ s3_put(void *session, const struct remote_object *o,
 		goto done;
 
 	if (tagged && atomic_load(&s->shared->tags) == S3_UNKNOWN) {
-		if ((kept = tags_kept(s, o->key, fault)) < 0) {
+		kept = tags_kept(s, o->key, fault);
+		if (kept < 0 && fault->kind == FAULT_PERSON)
+			kept = 0; /* it may not be looked at */
+		if (kept < 0) {
 			rc = -1;
 			goto done;
 		}
