@@ -146,6 +146,7 @@ owner_check(const struct destination_protocol *table,
 	if (read_owner(table, call, &owner, fault) != 0) {
 		if (fault->kind != FAULT_MISSING)
 			return -1;
+		memset(fault, 0, sizeof(*fault));
 		if (claim(table, call, limits, c, fault) != 0) {
 			if (fault->kind == FAULT_EXISTS)
 				fault->kind = FAULT_RETRY;

@@ -25,6 +25,7 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	}
 	r->store = store;
 	r->unordered = options->unordered;
+	r->crash = options->crash;
 	(void)pthread_mutex_init(&r->lock, NULL);
 	(void)pthread_mutex_init(&r->trim_lock, NULL);
 	(void)pthread_cond_init(&r->trim, NULL);

@@ -81,7 +81,9 @@ struct replicator_options {
 	const char *dir; /* the data directory: key file, audit log */
 	const struct replicator_preset *presets;
 	size_t n_presets;
-	int unordered; /* tests alone: the publish rule is off */
+	/* For tests alone: the publish rule is off; nothing is written down at
+	 * the end, as in a crash. */
+	int unordered, crash;
 };
 
 /* Reads the destinations and starts a set of threads for each. */

@@ -29,6 +29,7 @@ entry_start(struct replicator *r, struct entry *e)
 		.name = e->name,
 		.from_config = e->from_config,
 		.unordered = r->unordered,
+		.crash = r->crash,
 		.settings = e->settings,
 		.advanced = trimmer_wake,
 		.advanced_arg = r };

@@ -21,7 +21,7 @@ struct entry {
 struct replicator {
 	struct store *store;
 	char *dir;
-	int unordered;
+	int unordered, crash;
 	struct seal seal;
 	int sealed; /* the key is there */
 

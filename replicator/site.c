@@ -269,7 +269,8 @@ scheduler_thread(void *arg)
 				(now_ms - busy_ms < BUSY_MS ? POLL_MS
 							    : POLL_IDLE_MS));
 	}
-	(void)site_flush(site);
+	if (!site->crash)
+		(void)site_flush(site);
 	pthread_mutex_unlock(&site->lock);
 	destination_session_free(session);
 	return NULL;
@@ -311,6 +312,7 @@ set_up(struct site *site, const struct site_options *options)
 	snprintf(site->name, sizeof(site->name), "%s", options->name);
 	site->from_config = options->from_config;
 	site->unordered = options->unordered;
+	site->crash = options->crash;
 	site->settings = options->settings;
 	site->advanced = options->advanced;
 	site->advanced_arg = options->advanced_arg;

@@ -61,7 +61,7 @@ struct site {
 	struct note_names names;
 	unsigned concurrency;
 	uint64_t fold_bytes, fold_entries, fold_age_ms;
-	int unordered;               /* tests alone: the publish rule is off */
+	int unordered, crash; /* replicator_options' */
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 
@@ -218,7 +218,7 @@ void site_note_error(struct site *, const struct fault *);
 struct site_options {
 	struct store *store;
 	const char *name;
-	int from_config, unordered;
+	int from_config, unordered, crash;
 	const struct settings *settings; /* must outlive the site */
 	void (*advanced)(void *arg);
 	void *advanced_arg;

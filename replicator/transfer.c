@@ -29,7 +29,10 @@ is_there(struct site *site, struct destination_session *session,
 	if (site->table->stat(
 		destination_call(session), s->object.key, &stat, fault) != 0) {
 		buffer_free(&stat.memory);
-		return fault->kind == FAULT_MISSING ? 0 : -1;
+		if (fault->kind != FAULT_MISSING)
+			return -1;
+		memset(fault, 0, sizeof(*fault));
+		return 0;
 	}
 	there = stat.size == s->object.size &&
 	    stat.version == s->object.version &&
@@ -121,6 +124,7 @@ tag_entry(struct site *site, struct destination_session *session,
 	outcome = outcome_of(failed);
 	if (failed && fault->kind == FAULT_OBJECT &&
 	    s.object.size <= site->limits.single_put_max_bytes) {
+		memset(fault, 0, sizeof(*fault));
 		outcome = put_whole(site, session, &s, bytes, fault);
 		if (outcome == OUTCOME_GONE)
 			outcome = OUTCOME_DONE; /* overwritten meanwhile */
@@ -377,6 +381,7 @@ finish_upload(struct site *site, struct destination_session *session,
 		outcome = OUTCOME_DONE;
 	else if (fault->kind == FAULT_MISSING) {
 		/* Either it is long gone, or an earlier call finished it. */
+		memset(fault, 0, sizeof(*fault));
 		rc = is_there(site, session, s, fault);
 		outcome = rc > 0 ? OUTCOME_DONE
 		    : rc == 0    ? OUTCOME_ANEW
