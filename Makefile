@@ -5,14 +5,16 @@ BUILD ?= build
 PROGRAM ?= holdfast
 VERSION := $(shell sed -n 's/^\#define HOLDFAST_VERSION "\(.*\)"/\1/p' base/version.h)
 
-PACKAGES = libevent libevent_pthreads openssl lmdb expat jansson inih libisal libcurl
+PACKAGES = libevent libevent_pthreads openssl lmdb expat jansson inih libisal
+# Needed to build, not to start: replicator/curl_late.c loads it.
+HEADERS_ONLY = libcurl
 WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes \
     -Wmissing-prototypes -Wvla -Werror
 HARDENING = -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
     -fstack-clash-protection
 OPTIMISE = -O2 -g
 SANITIZE =
-CPPFLAGS_ALL = -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PACKAGES)) $(CPPFLAGS)
+CPPFLAGS_ALL = -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PACKAGES) $(HEADERS_ONLY)) $(CPPFLAGS)
 CFLAGS_ALL = -std=c17 -pthread $(OPTIMISE) $(WARNINGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
 LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(SANITIZE) $(LDFLAGS)
 LDLIBS_ALL = $(shell pkg-config --libs $(PACKAGES)) $(LDLIBS)
