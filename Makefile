@@ -93,9 +93,9 @@ check-layers:
 
 ## format         rewrite the sources as .clang-format says; check-format only looks
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	@clang-format -i $(shell git ls-files '*.c' '*.h')
 check-format:
-	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
+	@clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
 
 ## asan           ./holdfast-asan and unit tests with address and undefined-behaviour sanitizers
 asan:
