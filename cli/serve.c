@@ -150,12 +150,32 @@ show_pair(const char *dir, const struct credentials *pair)
 }
 
 static int
+make_replicator(struct serving *s, struct error *err)
+{
+	struct replicator_options options = {
+		.dir = arguments_text(s->args, "data", 0),
+	};
+
+	s->replicator = replicator_start(s->store, &options, err);
+	return s->replicator == NULL ? -1 : 0;
+}
+
+static const char *
+replication_status(void *replication, struct slice bucket, struct slice key,
+    const struct object_record *object)
+{
+	return replicator_object_status(replication, bucket, key, object);
+}
+
+static int
 make_door(struct serving *s, struct error *err)
 {
 	struct s3_options options = {
 		.loops = http_server_loops(s->server),
 		.domain = arguments_text(s->args, "domain", 0),
 		.region = arguments_text(s->args, "region", 0),
+		.replication_status = replication_status,
+		.replication = s->replicator,
 	};
 	struct credentials pair;
 
@@ -168,17 +188,6 @@ make_door(struct serving *s, struct error *err)
 		show_pair(arguments_text(s->args, "data", 0), &pair);
 	credentials_wipe(&pair);
 	return s->s3 == NULL ? -1 : 0;
-}
-
-static int
-make_replicator(struct serving *s, struct error *err)
-{
-	struct replicator_options options = {
-		.dir = arguments_text(s->args, "data", 0),
-	};
-
-	s->replicator = replicator_start(s->store, &options, err);
-	return s->replicator == NULL ? -1 : 0;
 }
 
 static void
@@ -213,8 +222,8 @@ start(struct serving *s, struct error *err)
 
 	if (open_access_log(s, err) != 0 || open_store(s, err) != 0 ||
 	    certificate_open(s->args, &s->tls, err) != 0 ||
-	    make_server(s, err) != 0 || make_door(s, err) != 0 ||
-	    make_replicator(s, err) != 0 || make_admin(s, err) != 0)
+	    make_server(s, err) != 0 || make_replicator(s, err) != 0 ||
+	    make_door(s, err) != 0 || make_admin(s, err) != 0)
 		return -1;
 	endpoints = (struct endpoints){ s->server, s->s3, s->admin, s->tls,
 		s->data_dirfd };

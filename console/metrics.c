@@ -7,6 +7,7 @@
 #include "console/admin.h"
 #include "console/metrics.h"
 #include "console/process.h"
+#include "replicator/replicator.h"
 #include "store/space.h"
 #include "store/store.h"
 
@@ -186,6 +187,8 @@ metrics_write(struct buffer *out, const struct admin_sources *sources)
 	write_table(out, http_metrics, N(http_metrics), &counters);
 	if (sources->door_metrics != NULL)
 		sources->door_metrics(sources->door, out);
+	if (sources->replicator != NULL)
+		replicator_metrics(sources->replicator, out);
 	if (sources->certificate != NULL) {
 		days = sources->certificate_days(sources->certificate);
 		write_one(out, "holdfast_",

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -9,6 +10,8 @@
 #include "store/store.h"
 
 /* What the replicator tells. */
+
+#define LOCK_WAIT_NS 5000000
 
 int
 replicator_is_used(struct replicator *r)
@@ -87,9 +90,18 @@ replicator_object_status(struct replicator *r, struct slice bucket,
 	static const char *const order[] = { "COMPLETED", "PENDING", "FAILED" };
 	const char *status;
 	int worst = -1, j;
+	struct timespec until;
 	size_t i;
 
-	pthread_mutex_lock(&r->lock);
+	/* Asked on event loops: not worth a wait while the list changes. */
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LOCK_WAIT_NS;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	if (pthread_mutex_clocklock(&r->lock, CLOCK_MONOTONIC, &until) != 0)
+		return NULL;
 	for (i = 0; i < r->n_entries; i++) {
 		status = r->entries[i]->site == NULL
 		    ? "PENDING"

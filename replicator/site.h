@@ -61,7 +61,7 @@ struct site {
 	struct note_names names;
 	unsigned concurrency;
 	uint64_t fold_bytes, fold_entries, fold_age_ms;
-	int unordered, crash; /* replicator_options' */
+	int unordered, crash;        /* replicator_options' */
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 

@@ -73,7 +73,7 @@ trimmer_start(struct replicator *r, struct error *err)
 {
 	int rc;
 
-	r->moved = 1;
+	trimmer_wake(r);
 	rc = pthread_create(&r->trimmer, NULL, trimmer_thread, r);
 	if (rc != 0)
 		return error_sys(err, rc, "starting the replicator");

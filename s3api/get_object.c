@@ -10,6 +10,7 @@
 #include "s3api/metadata.h"
 #include "s3api/range.h"
 #include "s3api/runs.h"
+#include "s3api/s3own.h"
 
 /* GetObject and HeadObject: the same answer, with or without its body. */
 
@@ -174,6 +175,7 @@ object_headers(struct s3_request *req, const struct answer *answer)
 {
 	const struct object_record *object = &answer->object;
 	struct buffer *headers = &req->headers;
+	const char *status = NULL;
 	size_t tags = pairs_count(object->tags);
 	char text[80];
 
@@ -182,6 +184,12 @@ object_headers(struct s3_request *req, const struct answer *answer)
 	metadata_to_headers(headers, object->attributes, &req->target);
 	if (tags > 0)
 		http_out_header_u64(headers, "x-amz-tagging-count", tags);
+	if (req->s3->replication_status != NULL)
+		status = req->s3->replication_status(
+		    req->s3->replication, req->bucket, req->key, object);
+	if (status != NULL)
+		http_out_header_text(
+		    headers, "x-amz-replication-status", status);
 	if (answer->partial) {
 		snprintf(text, sizeof(text),
 		    "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, answer->first,

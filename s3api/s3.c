@@ -34,6 +34,8 @@ s3_new(const struct s3_options *options, struct store *store, struct error *err)
 	if ((s3 = calloc(1, sizeof(*s3))) == NULL)
 		goto nomem;
 	s3->store = store;
+	s3->replication_status = options->replication_status;
+	s3->replication = options->replication;
 	s3->skew_ms =
 	    options->skew_ms == 0 ? SKEW_MS_DEFAULT : options->skew_ms;
 	hex_encode(store_id(store), 16, s3->owner_id);

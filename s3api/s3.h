@@ -6,6 +6,7 @@
 #include "s3api/server.h"
 
 struct error;
+struct object_record;
 struct s3;
 struct store;
 
@@ -21,6 +22,12 @@ struct s3_options {
 	const char *region; /* the only one accepted; NULL: any */
 	const char *admin_access_key, *admin_secret;
 	int64_t skew_ms; /* of clients' clocks; 0: 15 minutes */
+	/* x-amz-replication-status of an object, or NULL; brief. NULL: no
+	 * object has one. */
+	const char *(*replication_status)(void *replication,
+	    struct slice bucket, struct slice key,
+	    const struct object_record *);
+	void *replication;
 };
 
 /* The options are copied. NULL and *err on failure. */

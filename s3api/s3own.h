@@ -21,6 +21,10 @@ struct s3_loop {
 };
 
 struct s3 {
+	const char *(*replication_status)(void *replication,
+	    struct slice bucket, struct slice key,
+	    const struct object_record *);
+	void *replication;
 	struct store *store;
 	char *domain, *region; /* NULL: none */
 	int64_t skew_ms;

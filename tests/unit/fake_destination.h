@@ -53,6 +53,14 @@ static struct {
 	void (*changed)(const char *key, uint64_t version, int removed);
 } fake = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* Changes the script while the destination is in use. */
+#define FAKE_SET(field, value) \
+	do { \
+		pthread_mutex_lock(&fake.lock); \
+		fake.field = (value); \
+		pthread_mutex_unlock(&fake.lock); \
+	} while (0)
+
 static unsigned
 fake_random(unsigned below)
 {

@@ -294,8 +294,10 @@ outside(const char *key)
 	snprintf(name, sizeof(name), "bucket/%s", key);
 	pthread_mutex_lock(&fake.lock);
 	o = fake_find(name, 0);
+	if (o != NULL && !o->there)
+		o = NULL;
 	pthread_mutex_unlock(&fake.lock);
-	return o != NULL && o->there ? o : NULL;
+	return o;
 }
 
 /* ---- at every instant a consistent past ---- */
@@ -337,7 +339,7 @@ begin_checking(struct fixture *f)
 	memset(shown, 0, sizeof(shown));
 	violations = 0;
 	checked_store = f->store;
-	fake.changed = on_change;
+	FAKE_SET(changed, on_change);
 }
 
 static void
@@ -346,9 +348,9 @@ write_with_restarts(struct fixture *f, int rounds)
 	pthread_t writers[WRITERS];
 	int i, round;
 
-	fake.latency_us = 3000;
-	fake.retry_percent = 4;
-	fake.unknown_percent = 2;
+	FAKE_SET(latency_us, 3000);
+	FAKE_SET(retry_percent, 4);
+	FAKE_SET(unknown_percent, 2);
 	atomic_store(&writers_stop, 0);
 	for (i = 0; i < WRITERS; i++)
 		pthread_create(&writers[i], NULL, write_on, f);
@@ -400,7 +402,8 @@ the_copy_is_a_consistent_past_at_every_instant(void **state)
 	wait_quiet(f, 5);
 	begin_checking(f);
 	write_with_restarts(f, rounds == NULL ? 12 : atoi(rounds));
-	fake.retry_percent = fake.unknown_percent = 0;
+	FAKE_SET(retry_percent, 0);
+	FAKE_SET(unknown_percent, 0);
 	wait_quiet(f, 60);
 	assert_true(n_seen > 100);
 	assert_int_equal(violations, 0);
@@ -454,7 +457,7 @@ a_poison_object_is_parked_and_blocks_nothing(void **state)
 	struct fixture *f = *state;
 	struct destination_status s;
 
-	fake.poison = "bad";
+	FAKE_SET(poison, "bad");
 	start(f);
 	add(f, NULL);
 	wait_quiet(f, 5);
@@ -466,7 +469,7 @@ a_poison_object_is_parked_and_blocks_nothing(void **state)
 	s = status(f);
 	assert_int_equal(s.parked, 3);
 	assert_non_null(outside("good"));
-	fake.poison = NULL;
+	FAKE_SET(poison, NULL);
 	put(f, "bad", 20, store_visible(f->store));
 	wait_quiet(f, 5);
 	assert_int_equal(status(f).parked, 2);
@@ -484,7 +487,7 @@ a_denied_destination_waits_for_a_person(void **state)
 	start(f);
 	add(f, NULL);
 	wait_quiet(f, 5);
-	fake.denied = 1;
+	FAKE_SET(denied, 1);
 	for (i = 0; i < 50; i++)
 		put(f, i % 2 ? "k01" : "k02", 10, store_visible(f->store));
 	usleep(300000);
@@ -492,7 +495,7 @@ a_denied_destination_waits_for_a_person(void **state)
 	assert_int_equal(s.state, DESTINATION_STOPPED);
 	assert_string_equal(s.reason, "access is denied");
 	assert_true(fake.calls < 60);
-	fake.denied = 0;
+	FAKE_SET(denied, 0);
 	assert_int_equal(
 	    replicator_set(f->replicator, "there",
 		&(struct destination_fields){ .provider = PROVIDER_S3 }, NULL,
@@ -526,7 +529,7 @@ a_large_backlog_is_folded_to_its_net_effect(void **state)
 	for (i = 0; i < 500 && status(f).lag_entries > 500; i++)
 		usleep(10000);
 	assert_true(status(f).lag_entries < 500);
-	fake.puts = 0;
+	FAKE_SET(puts, 0);
 	assert_int_equal(
 	    replicator_pause(f->replicator, "there", 0, "test", &err), 0);
 	wait_quiet(f, 10);
