@@ -1,0 +1,124 @@
+"""A TCP proxy on loopback whose link can be cut, slowed and made to lie, at any instant and by chance.
+
+    with ChaosProxy(("127.0.0.1", 9000)) as proxy:
+        proxy.url            # what the client is given
+        proxy.cut()          # both directions end at once, new connections are refused
+        proxy.mend()
+        proxy.resets = 0.02  # the chance that a piece of data is the connection's last
+"""
+
+import random
+import selectors
+import socket
+import struct
+import threading
+import time
+
+PIECE = 16384
+
+
+class ChaosProxy:
+    def __init__(self, target, seed=None):
+        self.target = target
+        self.random = random.Random(seed)
+        self.resets = 0.0        # chance per piece
+        self.delay = 0.0         # at most, in seconds, per piece
+        self.bytes_per_second = 0
+        self.black_hole = False  # takes everything, passes nothing on, closes nothing
+        self.is_cut = False
+        self.passed = 0          # bytes towards the target
+        self.connections = 0
+        self.lock = threading.Lock()
+        self.open = set()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ended = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.ended = True
+        self.cut()
+        self.listener.close()
+
+    def cut(self):
+        """No byte passes behind this call's return."""
+        with self.lock:
+            self.is_cut = True
+            for pair in list(self.open):
+                self._reset(pair)
+            self.open.clear()
+
+    def mend(self):
+        self.is_cut = False
+
+    @staticmethod
+    def _reset(pair):
+        for s in pair:
+            try:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+    def _accept(self):
+        while not self.ended:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            if self.is_cut:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.close()
+                continue
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        try:
+            server = socket.create_connection(self.target, 5)
+        except OSError:
+            client.close()
+            return
+        pair = (client, server)
+        with self.lock:
+            if self.is_cut:
+                self._reset(pair)
+                return
+            self.open.add(pair)
+        try:
+            self._pass_on(client, server)
+        except (OSError, ValueError):
+            pass
+        with self.lock:
+            self.open.discard(pair)
+            self._reset(pair)
+
+    def _pass_on(self, client, server):
+        with selectors.DefaultSelector() as selector:
+            selector.register(client, selectors.EVENT_READ, server)
+            selector.register(server, selectors.EVENT_READ, client)
+            while True:
+                for key, _ in selector.select(1):
+                    data = key.fileobj.recv(PIECE)
+                    if self.black_hole:
+                        continue
+                    if not data or self.random.random() < self.resets:
+                        return
+                    if self.delay:
+                        time.sleep(self.random.random() * self.delay)
+                    if self.bytes_per_second:
+                        time.sleep(len(data) / self.bytes_per_second)
+                    with self.lock:
+                        if self.is_cut:
+                            return
+                        key.data.sendall(data)
+                    if key.fileobj is client:
+                        self.passed += len(data)
