@@ -214,6 +214,14 @@ set_keys_url(struct azure_shared *s, const struct destination_fields *f,
 }
 
 static int
+is_loopback(const char *host)
+{
+	return strncmp(host, "127.", 4) == 0 ||
+	    strncmp(host, "[::1]", 5) == 0 ||
+	    strncmp(host, "localhost", 9) == 0;
+}
+
+static int
 set_means(struct azure_shared *s, const struct destination_fields *f,
     const struct azure_cloud *cloud, struct error *err)
 {
@@ -246,6 +254,10 @@ set_means(struct azure_shared *s, const struct destination_fields *f,
 		return copy(&s->sas, sas, err);
 	}
 	s->means = AZURE_BY_TOKEN;
+	if (!s->https && !is_loopback(s->host))
+		return error_set(err, ERR_INVALID,
+		    "endpoint: write it with https://, since a token must not "
+		    "travel in the clear");
 	if ((s->tokens = azure_tokens_new(f, AZURE_STORAGE_SCOPE, err)) == NULL)
 		return -1;
 	snprintf(s->principal, sizeof(s->principal), "%s",

@@ -134,7 +134,8 @@ any(const struct remote_entry *e, void *arg)
 	return 1;
 }
 
-/* Most containers never have one: then asking costs one listing a process. */
+/* Most containers never have one: then asking costs one listing a process. Who
+ * may not list cannot clear any. */
 static int
 may_have_sides(struct azure_session *s)
 {
@@ -143,7 +144,8 @@ may_have_sides(struct azure_session *s)
 
 	if (atomic_load(&s->shared->sides) == 0) {
 		if (azure_list(s, SLICE_LITERAL("plugins/holdfast/meta/"),
-			SLICE_NULL, any, &found, &ignored) != 0)
+			SLICE_NULL, any, &found, &ignored) != 0 &&
+		    ignored.kind != FAULT_PERSON)
 			return 0;
 		atomic_compare_exchange_strong(
 		    &s->shared->sides, &expected, found ? 1 : -1);

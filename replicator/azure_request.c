@@ -233,6 +233,11 @@ mend(struct azure_session *s, const struct azure_refusal *refusal,
 		atomic_store(&shared->listed, 1);
 		return 1;
 	}
+	/* The account takes keys no longer: the next request tries the token
+	 * again, which may have a role by then. */
+	if (tried->by_key &&
+	    is_code(refusal, "KeyBasedAuthenticationNotPermitted"))
+		atomic_store(&shared->listed, 0);
 	if (!is_code(refusal, "AuthenticationFailed"))
 		return 0;
 	if (call->has_clock && tried->clock++ == 0 &&
@@ -261,8 +266,10 @@ azure_send(
 		if (s->call.has_clock)
 			atomic_store(&s->shared->clock_offset_ms,
 			    s->call.clock_offset_ms);
-		if (s->call.status / 100 == 2)
+		if (s->call.status / 100 == 2) {
+			*fault = (struct fault)FAULT_INIT;
 			break;
+		}
 		azure_refusal_read(&s->call, &refusal);
 		rc = azure_refusal_fault(
 		    s->shared, req->op, &s->call, &refusal, fault);
