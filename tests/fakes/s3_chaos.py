@@ -101,6 +101,7 @@ class S3Chaos(Fake):
     def __init__(self, bucket="bucket", region="us-east-1", tls=False, names=("localhost",)):
         self.bucket, self.region = bucket, region
         self.keys = {self.ACCESS_KEY: (self.SECRET_KEY, None)}  # id: (secret, session token)
+        self.sources = []  # fakes that give temporary keys: .given
         self.expired = set()  # ids of keys whose token has expired
         self.disabled = set()
         self.redirect = None  # None, "301": the region is wrong by redirect; else by the signature's scope
@@ -178,13 +179,14 @@ class S3Chaos(Fake):
                 raise sigv4.Refused(301, "PermanentRedirect",
                                     "The bucket you are attempting to access must be addressed using the specified "
                                     "endpoint.", Bucket=self.bucket)
-        key_id = sigv4.verify(request, self.now(), lambda k: self.keys.get(k, (None,))[0], region, "s3", ("range",))
-        token = self.keys[key_id][1]
+        keys = {**self.keys, **{k: v for source in self.sources for k, v in source.given.items()}}
+        key_id = sigv4.verify(request, self.now(), lambda k: keys.get(k, (None,))[0], region, "s3", ("range",))
+        token, expiry = (*keys[key_id][1:], None)[:2]
         if key_id in self.disabled:
             raise sigv4.Refused(403, "InvalidAccessKeyId", "The key is disabled.")
         if request.header("x-amz-security-token") != token:
             raise sigv4.Refused(403, "InvalidToken", "The provided token is malformed or otherwise invalid.")
-        if key_id in self.expired:
+        if key_id in self.expired or (expiry is not None and expiry <= self.now()):
             raise sigv4.Refused(400, "ExpiredToken", "The provided token has expired.")
         declared = request.header("x-amz-content-sha256") or ""
         if not re.fullmatch("[0-9a-f]{64}", declared):
