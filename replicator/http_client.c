@@ -1,7 +1,4 @@
-#include <sys/ioctl.h>
-
 #include <curl/curl.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,216 +9,15 @@
 #include "replicator/http_client.h"
 #include "replicator/http_private.h"
 
-#define ANSWER_MAX_BYTES (8U << 20)
-#define ERROR_ANSWER_MAX_BYTES (64U << 10)
-/* Beyond this an error's body is not even read to its end. */
-#define ERROR_READ_MAX_BYTES (1U << 20)
-#define HEADERS_MAX_BYTES (64U << 10)
 #define CONNECT_TIMEOUT_MS 10000
 #define STALL_TIMEOUT_MS 30000
 #define IO_BUFFER_BYTES 65536L
-
-struct http_client {
-	CURL *curl;
-	const struct http_client_settings *settings;
-	struct http_trust *own_trust;
-	struct curl_slist *resolve, *connect_to;
-	char curl_text[CURL_ERROR_SIZE];
-
-	/* Of the running call. */
-	struct http_call *call;
-	int changes;   /* the method changes something */
-	uint64_t sent; /* bytes of the body given to libcurl */
-	int asked;     /* a request was begun on a connection */
-	int whole;     /* its body was given to libcurl to the end */
-	int source_failed, sink_failed, stopped, stalled, again;
-	int too_large;
-	size_t error_read;
-	uint64_t stall_ms, progress_ms;
-	curl_off_t moved;
-	int queued;
-};
 
 int
 http_client_global_init(struct error *err)
 {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return error_set(err, ERR_INTERNAL, "cannot start libcurl");
-	return 0;
-}
-
-static size_t
-give_body(char *room, size_t size, size_t n, void *arg)
-{
-	struct http_client *client = arg;
-	struct http_call *call = client->call;
-	uint64_t left = call->body_len - client->sent;
-	size_t len = size * n;
-	long got;
-
-	if (len > left)
-		len = (size_t)left;
-	if (len == 0)
-		return 0;
-	if (call->body != NULL) {
-		memcpy(room, (const char *)call->body + client->sent, len);
-		got = (long)len;
-	} else if ((got = call->source(call->source_arg, room, len)) <= 0 ||
-	    (size_t)got > len) {
-		client->source_failed = 1;
-		return CURL_READFUNC_ABORT;
-	}
-	client->sent += (uint64_t)got;
-	if (client->sent == call->body_len)
-		client->whole = 1;
-	return (size_t)got;
-}
-
-/* libcurl starts a body again when a kept connection turned out to be closed.
- */
-static int
-seek_body(void *arg, curl_off_t offset, int origin)
-{
-	struct http_client *client = arg;
-	struct http_call *call = client->call;
-
-	if (offset != 0 || origin != SEEK_SET)
-		return CURL_SEEKFUNC_CANTSEEK;
-	if (client->sent > 0 && call->body == NULL &&
-	    (call->rewind == NULL || call->rewind(call->source_arg) != 0)) {
-		client->source_failed = call->rewind != NULL;
-		return CURL_SEEKFUNC_FAIL;
-	}
-	client->sent = 0;
-	return CURL_SEEKFUNC_OK;
-}
-
-/* Before a request goes out on a connection. libcurl sends one again when a
- * kept connection closed without an answer; one that changes something may
- * have been done by then, so that is left to the caller. */
-static int
-before_request(
-    void *arg, char *peer_ip, char *local_ip, int peer_port, int local_port)
-{
-	struct http_client *client = arg;
-
-	(void)local_ip;
-	(void)local_port;
-	if (client->asked && client->changes && client->whole) {
-		client->again = 1;
-		return CURL_PREREQFUNC_ABORT;
-	}
-	client->asked = 1;
-	if (client->call->body_len == 0)
-		client->whole = 1;
-	snprintf(client->call->peer, sizeof(client->call->peer),
-	    strchr(peer_ip, ':') != NULL ? "[%.48s]:%d" : "%.48s:%d", peer_ip,
-	    peer_port);
-	return CURL_PREREQFUNC_OK;
-}
-
-static size_t
-take_header(char *bytes, size_t size, size_t n, void *arg)
-{
-	struct http_client *client = arg;
-	struct buffer *lines = &client->call->headers_out;
-	size_t len = size * n;
-
-	/* Each status line begins an answer: of 100 Continue, of a proxy, and
-	 * of the request at last. */
-	if (len >= 5 && memcmp(bytes, "HTTP/", 5) == 0)
-		buffer_clear(lines);
-	if (lines->len + len + 2 > HEADERS_MAX_BYTES) {
-		client->too_large = 1;
-		return 0;
-	}
-	while (len > 0 && (bytes[len - 1] == '\r' || bytes[len - 1] == '\n'))
-		len--;
-	if (len > 0) {
-		buffer_add(lines, bytes, len);
-		buffer_add_text(lines, "\r\n");
-	}
-	return size * n;
-}
-
-static size_t
-take_body(char *bytes, size_t size, size_t n, void *arg)
-{
-	struct http_client *client = arg;
-	struct http_call *call = client->call;
-	size_t len = size * n, kept = len;
-	long status = 0;
-
-	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
-	call->status = (int)status; /* for the sink */
-	if (status / 100 != 2) {
-		if (client->error_read > ERROR_READ_MAX_BYTES)
-			return 0;
-		client->error_read += len;
-		if (kept > ERROR_ANSWER_MAX_BYTES - call->answer.len)
-			kept = ERROR_ANSWER_MAX_BYTES - call->answer.len;
-		buffer_add(&call->answer, bytes, kept);
-		return len;
-	}
-	if (call->sink != NULL) {
-		if (call->sink(call->sink_arg, bytes, len) == 0)
-			return len;
-		client->sink_failed = 1;
-		return 0;
-	}
-	if (len > ANSWER_MAX_BYTES - call->answer.len) {
-		client->too_large = 1;
-		return 0;
-	}
-	buffer_add(&call->answer, bytes, len);
-	return len;
-}
-
-/* Bytes that the kernel has not got acknowledged yet: a slow link goes on
- * sending long after the last byte was handed over. */
-static int
-kernel_queue(CURL *curl)
-{
-	curl_socket_t fd = CURL_SOCKET_BAD;
-	int n = 0;
-
-	if (curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) != CURLE_OK ||
-	    fd == CURL_SOCKET_BAD || ioctl(fd, SIOCOUTQ, &n) != 0)
-		return 0;
-	return n;
-}
-
-static int
-watch(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
-    curl_off_t ul)
-{
-	struct http_client *client = arg;
-	const struct http_client_settings *s = client->settings;
-	uint64_t now_ms = clock_monotonic_ms();
-	int queued;
-
-	(void)dl_total;
-	(void)ul_total;
-	if (s->stopped != NULL && s->stopped(s->stopped_arg)) {
-		client->stopped = 1;
-		return 1;
-	}
-	if (dl + ul != client->moved) {
-		client->moved = dl + ul;
-		client->progress_ms = now_ms;
-		return 0;
-	}
-	if (now_ms - client->progress_ms < 1000)
-		return 0;
-	queued = kernel_queue(client->curl);
-	if (queued != client->queued) {
-		client->queued = queued;
-		client->progress_ms = now_ms;
-	}
-	if (now_ms - client->progress_ms > client->stall_ms) {
-		client->stalled = 1;
-		return 1;
-	}
 	return 0;
 }
 
@@ -267,6 +63,8 @@ http_client_new(const struct http_client_settings *settings, struct error *err)
 		error_nomem(err);
 		goto fail;
 	}
+	memset(client->sockets, 0xff, sizeof(client->sockets));
+	client->socket = -1;
 	client->settings = settings;
 	if (settings->trust == NULL &&
 	    (client->own_trust = http_trust_new(NULL, err)) == NULL)
@@ -341,9 +139,6 @@ set_common(struct http_client *client)
 					      : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(
 	    curl, CURLOPT_TIMEOUT_MS, (long)client->call->total_timeout_ms);
-	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, watch);
-	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
 	curl_easy_setopt(curl, CURLOPT_MAX_SEND_SPEED_LARGE,
 	    (curl_off_t)s->bytes_per_second);
 	curl_easy_setopt(curl, CURLOPT_MAX_RECV_SPEED_LARGE,
@@ -356,12 +151,7 @@ set_common(struct http_client *client)
 	if (client->connect_to != NULL)
 		curl_easy_setopt(curl, CURLOPT_CONNECT_TO, client->connect_to);
 
-	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request);
-	curl_easy_setopt(curl, CURLOPT_PREREQDATA, client);
-	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
-	curl_easy_setopt(curl, CURLOPT_HEADERDATA, client);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
+	http_transfer_watch(client);
 }
 
 static void
@@ -378,10 +168,7 @@ set_method(struct http_client *client)
 	    strcmp(call->method, "POST") == 0 ||
 	    strcmp(call->method, "PATCH") == 0 || call->body_len > 0) {
 		curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
-		curl_easy_setopt(curl, CURLOPT_READFUNCTION, give_body);
-		curl_easy_setopt(curl, CURLOPT_READDATA, client);
-		curl_easy_setopt(curl, CURLOPT_SEEKFUNCTION, seek_body);
-		curl_easy_setopt(curl, CURLOPT_SEEKDATA, client);
+		http_transfer_body(client);
 		curl_easy_setopt(
 		    curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)call->body_len);
 		curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call->method);
@@ -439,7 +226,7 @@ conclude(struct http_client *client, CURLcode code)
 		return fault_set(f, FAULT_RETRY, "There is no memory.");
 	if (code == CURLE_OK ||
 	    (code == CURLE_WRITE_ERROR &&
-		client->error_read > ERROR_READ_MAX_BYTES)) {
+		client->error_read > HTTP_ERROR_READ_MAX_BYTES)) {
 		http_answer_facts(call);
 		if (call->status != 407 || proxy == NULL)
 			return 0;

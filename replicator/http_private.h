@@ -7,6 +7,38 @@
 
 /* Between the files of the HTTP client. */
 
+#define HTTP_SOCKETS_MAX 8
+/* Beyond this an error's body is not even read to its end. */
+#define HTTP_ERROR_READ_MAX_BYTES (1U << 20)
+
+struct http_client {
+	CURL *curl;
+	const struct http_client_settings *settings;
+	struct http_trust *own_trust;
+	struct curl_slist *resolve, *connect_to;
+	char curl_text[CURL_ERROR_SIZE];
+	curl_socket_t sockets[HTTP_SOCKETS_MAX]; /* open ones, or -1 */
+	curl_socket_t socket; /* of the running call, or -1 */
+
+	/* Of the running call. */
+	struct http_call *call;
+	int changes;   /* the method changes something */
+	uint64_t sent; /* bytes of the body given to libcurl */
+	int asked;     /* a request was begun on a connection */
+	int whole;     /* its body was given to libcurl to the end */
+	int source_failed, sink_failed, stopped, stalled, again;
+	int too_large;
+	size_t error_read;
+	uint64_t stall_ms, progress_ms;
+	curl_off_t moved;
+	int queued;
+};
+
+/* Sets what libcurl calls to give a request's body (http_transfer_body) and to
+ * take the answer and watch over progress (http_transfer_watch). */
+void http_transfer_body(struct http_client *);
+void http_transfer_watch(struct http_client *);
+
 /* Lets a TLS context of libcurl use the shared certificates. */
 CURLcode http_trust_apply(CURL *, void *ssl_ctx, void *trust);
 

@@ -25,7 +25,7 @@ KNOWN_HEADERS = {
     "x-amz-security-token", "content-md5", "content-type", "content-encoding", "content-disposition",
     "content-language", "cache-control", "expires", "range", "if-none-match", "x-amz-tagging", "x-amz-storage-class",
     "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled", "proxy-connection",
+    "x-amz-server-side-encryption-bucket-key-enabled", "connection",
 }
 STORED_HEADERS = {"content-type", "content-encoding", "content-disposition", "content-language", "cache-control", "expires"}
 DENIABLE = {"PUT": "s3:PutObject", "GET": "s3:GetObject", "HEAD": "s3:GetObject", "DELETE": "s3:DeleteObject"}

@@ -90,6 +90,8 @@ class Fake:
                 headers = {k: v for k, v in answer.headers.items() if v is not None}
                 if not any(k.lower() == "content-length" for k in headers) and answer.status != 204:
                     headers["Content-Length"] = str(len(answer.body))
+                if request.header("connection") == "close":
+                    headers["Connection"] = "close"
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
