@@ -99,7 +99,7 @@ s3_side_clear(struct s3_session *s, struct slice key, uint64_t keep)
 		side_object_key(key, keep, &c.keep);
 	if (s3_list(s, buffer_slice(&prefix), SLICE_NULL, note, &c, &ignored) ==
 		0 &&
-	    !c.found.failed)
+	    c.found.len > 0 && !c.found.failed)
 		for (at = c.found.at; at < c.found.at + c.found.len;
 		     at += strlen(at) + 1) {
 			req = (struct s3_request){ .op = S3_DELETE,

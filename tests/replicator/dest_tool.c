@@ -49,6 +49,8 @@ struct subject { /* what a command sends */
 	int if_absent, no_md5;
 };
 
+static char *files[8]; /* contents of options that name a file */
+static size_t n_files;
 static const struct destination_protocol *table;
 static struct destination *destination;
 static struct destination_session *session;
@@ -628,10 +630,14 @@ read_options(struct destination_fields *f, int argc, char **argv)
 			if (j == sizeof(rows) / sizeof(rows[0]))
 				die(argv[i], "unknown option");
 			*rows[j].field = argv[i + 1];
-			if (rows[j].is_file &&
-			    (*rows[j].field = file_read(
+			if (!rows[j].is_file)
+				;
+			else if (n_files == 8 ||
+			    (files[n_files] = file_read(
 				 argv[i + 1], 1 << 20, &len, &err)) == NULL)
 				die(argv[i + 1], err.text);
+			else
+				*rows[j].field = files[n_files++];
 		}
 		i++;
 	}
@@ -655,9 +661,16 @@ main(int argc, char **argv)
 		 destination, NULL, NULL, &err)) == NULL) {
 		answer = json_pack(
 		    "{s:b s:s s:s}", "ok", 0, "kind", "open", "text", err.text);
-		puts(json_dumps(answer, JSON_COMPACT));
+		at = json_dumps(answer, JSON_COMPACT);
+		puts(at);
+		free(at);
+		json_decref(answer);
+		destination_close(destination);
 		return 1;
 	}
+	/* What is needed of the fields has been copied. */
+	while (n_files > 0)
+		free(files[--n_files]);
 	table = destination_table(destination);
 	call = destination_call(session);
 
