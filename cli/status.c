@@ -65,7 +65,7 @@ int
 run_status(struct arguments *args)
 {
 	struct error err = ERROR_INIT;
-	long long damaged;
+	long long damaged, healed;
 	const json_t *list;
 	json_t *answer;
 	size_t i;
@@ -83,8 +83,12 @@ run_status(struct arguments *args)
 	    "noncurrent_version_bytes");
 	print_counted(answer, "uploads", "uploads", "upload_bytes");
 	damaged = (long long)say_number(answer, "damaged_contents");
+	healed = (long long)say_number(answer, "healed_contents");
 	if (damaged == 0)
 		puts("damage       none found");
+	else if (healed >= damaged)
+		printf("damage       %lld contents, all healed from outside\n",
+		    damaged);
 	else
 		printf(
 		    "damage       %lld contents: the log names them; stop the "

@@ -63,7 +63,7 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	store_figures(manage->store, &f);
 	hex_encode(store_id(manage->store), 16, id);
 	*answer = json_pack("{s:s, s:o, s:o?, s:I, s:I, s:I, s:I, s:I, s:I, "
-			    "s:I, s:I, s:I, s:I, "
+			    "s:I, s:I, s:I, s:I, s:I, "
 			    "s:I, s:I, s:I}",
 	    "store", id, "disk", disk_json(&f), "server",
 	    manage->server == NULL ? NULL : server_json(manage), "buckets",
@@ -73,7 +73,8 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	    (json_int_t)f.version_bytes, "uploads", (json_int_t)f.uploads,
 	    "upload_bytes", (json_int_t)f.upload_bytes, "damaged_blocks",
 	    (json_int_t)f.damaged_blocks, "damaged_contents",
-	    (json_int_t)f.damaged_contents, "scrub_rounds",
+	    (json_int_t)f.damaged_contents, "healed_contents",
+	    (json_int_t)f.healed_contents, "scrub_rounds",
 	    (json_int_t)f.scrub_rounds, "scrub_last_ms",
 	    (json_int_t)f.scrub_last_ms, "index_bytes",
 	    (json_int_t)f.index_bytes, "index_free_bytes",

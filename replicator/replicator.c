@@ -35,6 +35,7 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	}
 	if (replicator_load(r, options, err) != 0 || trimmer_start(r, err) != 0)
 		goto fail;
+	replicator_lend(r);
 	return r;
 
 fail:
@@ -47,6 +48,7 @@ replicator_stop(struct replicator *r)
 {
 	if (r == NULL)
 		return;
+	replicator_withdraw(r);
 	/* The trimmer first: it would take an empty list for leave. */
 	trimmer_stop(r);
 	while (r->n_entries > 0)

@@ -2,10 +2,12 @@
 #define REPLICATOR_REPLICATOR_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "replicator/replicator.h"
 #include "replicator/seal.h"
 #include "replicator/site.h"
+#include "store/remote.h"
 
 /* What the replicator's own files share. */
 
@@ -30,6 +32,10 @@ struct replicator {
 	struct entry **entries;
 	size_t n_entries;
 
+	/* What the store reads through. */
+	struct remote remote;
+	atomic_int ending;
+
 	/* The thread that trims the journal. trim_lock is taken after all
 	 * others. */
 	pthread_t trimmer;
@@ -51,6 +57,10 @@ void trimmer_stop(struct replicator *);
 void trimmer_wake(void *replicator);
 /* Journalling is on while there is a destination. */
 int replicator_set_journal(struct replicator *, struct error *err);
+
+/* The destinations as the store's copies elsewhere, and no longer. */
+void replicator_lend(struct replicator *);
+void replicator_withdraw(struct replicator *);
 
 int replicator_save(
     struct replicator *, const struct entry *, struct error *err);

@@ -129,6 +129,8 @@ sending_begin(struct sending *s, struct site *site, const struct item *item,
 
 	memset(s, 0, sizeof(*s));
 	s->site = site;
+	s->bucket = item_bucket(item);
+	s->object_key = item_key(item);
 	site_remote_key(site, item_bucket(item), item_key(item), &s->key);
 	if (s->key.failed)
 		return fault_set(fault, FAULT_RETRY, "no memory");
@@ -161,8 +163,11 @@ sending_open(struct sending *s, struct fault *fault)
 	if ((s->room = malloc(SOURCE_ROOM_BYTES)) == NULL)
 		return fault_set(fault, FAULT_RETRY, "no memory");
 	s->content = content_open(s->site->store, s->record.extent, &err);
+	/* Another destination may have what is damaged here. */
 	if (s->content != NULL)
-		return 0;
+		return content_name(s->content, s->bucket, s->object_key) != 0
+		    ? fault_set(fault, FAULT_RETRY, "no memory")
+		    : 0;
 	return err.kind == ERR_NOT_FOUND ? 1 : fault_of_error(fault, &err);
 }
 

@@ -21,6 +21,7 @@ struct sending {
 	struct remote_object object;
 	struct remote_source source;
 	struct buffer memory, key;
+	struct slice bucket, object_key; /* the item's */
 	/* Bytes */
 	struct content *content;
 	char *room;

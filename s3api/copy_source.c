@@ -128,7 +128,10 @@ open_content(struct s3_request *req, const struct copy_source *source,
 		return s3_error_set(s3err, S3_SLOW_DOWN, NULL);
 	reader->content = content_open(req->store, source->object.extent, &err);
 	if (reader->content != NULL)
-		return 0;
+		return content_name(
+			   reader->content, source->bucket, source->key) != 0
+		    ? s3_error_set(s3err, S3_SLOW_DOWN, NULL)
+		    : 0;
 	if (err.kind == ERR_NOT_FOUND)
 		return s3_error_set(s3err, S3_SLOW_DOWN,
 		    "The source was replaced meanwhile: send the request "

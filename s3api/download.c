@@ -162,6 +162,10 @@ download_start(struct s3_request *req, int status, uint64_t extent,
 			fail(req, &err);
 		return;
 	}
+	if (content_name(download->content, req->bucket, req->key) != 0) {
+		download_free(download);
+		goto nomem;
+	}
 	req->state = download;
 	read_more(req);
 	return;

@@ -70,6 +70,10 @@ void content_abandon(struct content_writer *);
 struct content *content_open(
     struct store *, uint64_t extent, struct error *err);
 void content_close(struct content *); /* NULL is allowed */
+/* Says of which object's current version this is, so that what is damaged or
+ * missing here is read from a copy elsewhere, if there is one, and healed. 0,
+ * or -1 without memory. */
+int content_name(struct content *, struct slice bucket, struct slice key);
 
 #define CONTENT_BLOCK_BYTES (64 * 1024)
 #define CONTENT_WOULD_BLOCK (-2)
@@ -80,7 +84,8 @@ void content_close(struct content *); /* NULL is allowed */
  * Returns how many bytes from there are good, at least 1 and at most end -
  * offset; 0 only when offset >= end. -1 and *err: ERR_DAMAGED (logged, counted
  * and remembered by the store), ERR_IO. With nowait, CONTENT_WOULD_BLOCK when
- * the bytes are not in the page cache: repeat it on a worker without nowait.
+ * the bytes are not in the page cache, or must come from elsewhere: repeat it
+ * on a worker without nowait.
  */
 long content_read(struct content *, uint64_t offset, uint64_t end, void *memory,
     size_t room, int nowait, const char **at, struct error *err);

@@ -6,6 +6,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "store/internal.h"
 
 /* Contents on their way out; the way in is content_write.c. */
@@ -13,8 +14,11 @@
 /* One extent that holds bytes itself. */
 struct piece {
 	uint64_t extent;
+	uint64_t begin; /* where it begins in the whole */
+	uint64_t size;
 	uint8_t kind;
-	struct buffer bytes;        /* EXTENT_INLINE, verified */
+	uint8_t bad;         /* EXTENT_INLINE: its bytes fail their check */
+	struct buffer bytes; /* EXTENT_INLINE, verified */
 	struct extent_reader *file; /* EXTENT_FILE, opened when first read */
 };
 
@@ -23,6 +27,8 @@ struct content {
 	uint64_t root;
 	uint64_t size;
 	struct piece piece; /* the one that was read last */
+	struct buffer name; /* bucket and key; empty: not known */
+	size_t bucket_len;
 	/* A chain's: where each part begins, which extent it is. */
 	size_t n_parts;
 	struct part {
@@ -68,6 +74,16 @@ check_inline(struct store *store, uint64_t id, const struct extent_record *rec,
 	return -1;
 }
 
+/* Whether a copy elsewhere may help. */
+static int
+has_remote(struct store *store)
+{
+	if (remote_hold(store) == NULL)
+		return 0;
+	remote_release(store);
+	return 1;
+}
+
 int
 content_inline(struct store *store, MDB_txn *txn, uint64_t id,
     struct buffer *bytes, int *found, struct error *err)
@@ -94,8 +110,13 @@ content_inline(struct store *store, MDB_txn *txn, uint64_t id,
 		return error_add(err, "extent %" PRIu64, id);
 	if (rec.kind != EXTENT_INLINE)
 		return 0;
-	if (check_inline(store, id, &rec, err) != 0)
-		return -1;
+	if (check_inline(store, id, &rec, err) != 0) {
+		/* Whoever opens the content gets it healed. */
+		if (!has_remote(store))
+			return -1;
+		error_clear(err);
+		return 0;
+	}
 	buffer_add_slice(bytes, rec.bytes);
 	if (bytes->failed)
 		return error_nomem(err);
@@ -133,16 +154,17 @@ piece_take(struct store *store, struct piece *p, uint64_t id,
     const struct extent_record *rec, struct error *err)
 {
 	piece_close(p);
-	if (rec->kind == EXTENT_INLINE) {
-		if (check_inline(store, id, rec, err) != 0)
-			return -1;
-		buffer_add_slice(&p->bytes, rec->bytes);
-		if (p->bytes.failed)
-			return error_nomem(err);
-	}
 	p->extent = id;
+	p->size = rec->size;
 	p->kind = rec->kind;
-	return 0;
+	if (rec->kind != EXTENT_INLINE)
+		return 0;
+	if (check_inline(store, id, rec, err) != 0) {
+		p->bad = 1;
+		return 0;
+	}
+	buffer_add_slice(&p->bytes, rec->bytes);
+	return p->bytes.failed ? error_nomem(err) : 0;
 }
 
 static int
@@ -221,8 +243,19 @@ content_close(struct content *c)
 	piece_close(&c->piece);
 	if (c->root != 0)
 		ids_unpin(&c->store->ids, c->root);
+	buffer_free(&c->name);
 	free(c->parts);
 	free(c);
+}
+
+int
+content_name(struct content *c, struct slice bucket, struct slice key)
+{
+	buffer_clear(&c->name);
+	buffer_add_slice(&c->name, bucket);
+	buffer_add_slice(&c->name, key);
+	c->bucket_len = bucket.len;
+	return c->name.failed ? -1 : 0;
 }
 
 /* Which part holds offset (parts of no bytes hold none). */
@@ -242,57 +275,192 @@ find_part(const struct content *c, uint64_t offset)
 }
 
 static int
-switch_piece(struct content *c, uint64_t extent, struct error *err)
+switch_piece(
+    struct content *c, uint64_t extent, uint64_t begin, struct error *err)
 {
 	struct extent_record rec;
 	MDB_txn *txn;
 	int rc;
 
-	if (c->piece.extent == extent)
+	if (c->piece.extent == extent && c->piece.begin == begin)
 		return 0;
 	if ((txn = index_read(c->store->index, err)) == NULL)
 		return -1;
 	if ((rc = look_up(c->store, txn, extent, &rec, err)) == 0)
 		rc = piece_take(c->store, &c->piece, extent, &rec, err);
 	index_read_end(c->store->index, txn);
+	c->piece.begin = begin;
 	return rc;
 }
 
-static long
-read_file(struct store *store, struct piece *p, uint64_t offset, uint64_t end,
-    void *memory, size_t room, int nowait, const char **at, struct error *err)
+/* ---- what is damaged here ---- */
+
+static int
+can_heal(const struct content *c, const struct error *err)
 {
-	uint64_t first = offset / EXTENT_BLOCK_BYTES, bad = 0;
+	return err->kind == ERR_DAMAGED && c->name.len > 0 && !c->name.failed &&
+	    has_remote(c->store);
+}
+
+static struct slice
+name_bucket(const struct content *c)
+{
+	return (struct slice){ c->name.at, c->bucket_len };
+}
+
+static struct slice
+name_key(const struct content *c)
+{
+	return (struct slice){ c->name.at + c->bucket_len,
+		c->name.len - c->bucket_len };
+}
+
+/* Makes the piece's local copy anew and takes it up again. 0, or -1 and *err,
+ * which then is as it was. */
+static int
+heal_piece(struct content *c, struct error *err)
+{
+	struct error why = ERROR_INIT;
+	uint64_t extent = c->piece.extent, begin = c->piece.begin;
+
+	if (heal_extent(c->store, extent, name_bucket(c), name_key(c), &why) !=
+	    0) {
+		log_fields(LOG_WARN, "store.heal", why.text,
+		    (const struct log_field[]){ LOG_N("extent", extent) }, 1);
+		return -1;
+	}
+	piece_close(&c->piece);
+	error_clear(err);
+	return switch_piece(c, extent, begin, err);
+}
+
+/* One block from a copy elsewhere, where the local block table can tell whether
+ * it is right. Bytes read, or -1 and *err as it was. */
+static long
+read_elsewhere(struct content *c, uint64_t block, void *memory)
+{
+	uint64_t at = block * EXTENT_BLOCK_BYTES;
+	struct error why = ERROR_INIT;
+	size_t len = EXTENT_BLOCK_BYTES;
+
+	if (len > c->piece.size - at)
+		len = (size_t)(c->piece.size - at);
+	if (heal_read(c->store, c->root, name_bucket(c), name_key(c),
+		c->piece.begin + at, memory, len, c->piece.file, block,
+		&why) == 0)
+		return (long)len;
+	log_fields(LOG_WARN, "store.heal", why.text,
+	    (const struct log_field[]){ LOG_N("extent", c->piece.extent) }, 1);
+	return -1;
+}
+
+/* ---- files ---- */
+
+/* The file, opened if need be: 0, CONTENT_WOULD_BLOCK, or -1 and *err. */
+static int
+open_file(struct content *c, int nowait, struct error *err)
+{
+	struct piece *p = &c->piece;
+
+	if (p->file != NULL ||
+	    (p->file = extent_open(c->store->extents, p->extent, err)) != NULL)
+		return 0;
+	if (err->kind == ERR_NOT_FOUND)
+		err->kind = ERR_DAMAGED;
+	if (err->kind != ERR_DAMAGED)
+		return -1;
+	if (nowait && can_heal(c, err)) {
+		error_clear(err);
+		return CONTENT_WOULD_BLOCK;
+	}
+	store_damaged(c->store, p->extent, 0, err);
+	if (!can_heal(c, err) || heal_piece(c, err) != 0)
+		return -1;
+	p->file = extent_open(c->store->extents, p->extent, err);
+	return p->file == NULL ? -1 : 0;
+}
+
+/* Blocks [first, first + n), or fewer when one of them is damaged. */
+static long
+read_blocks(struct content *c, uint64_t first, size_t n, void *memory,
+    int nowait, struct error *err)
+{
+	struct piece *p = &c->piece;
+	uint64_t bad = first;
+	long got;
+
+	got = extent_read_blocks(p->file, first, n, memory, nowait, &bad, err);
+	if (got != -1 || err->kind != ERR_DAMAGED)
+		return got;
+	if (nowait && can_heal(c, err)) {
+		error_clear(err);
+		return CONTENT_WOULD_BLOCK;
+	}
+	/* What is sound before it is had first; it comes again. */
+	if (bad > first && can_heal(c, err)) {
+		error_clear(err);
+		return extent_read_blocks(p->file, first, (size_t)(bad - first),
+		    memory, 0, &bad, err);
+	}
+	store_damaged(c->store, p->extent, bad, err);
+	if (!can_heal(c, err) || (got = read_elsewhere(c, bad, memory)) < 0)
+		return -1;
+	error_clear(err);
+	return got;
+}
+
+static long
+read_file(struct content *c, uint64_t offset, uint64_t end, void *memory,
+    size_t room, int nowait, const char **at, struct error *err)
+{
+	uint64_t first = offset / EXTENT_BLOCK_BYTES;
 	uint64_t last = (end - 1) / EXTENT_BLOCK_BYTES;
 	size_t skip = (size_t)(offset % EXTENT_BLOCK_BYTES), n;
 	uint64_t good;
 	long got;
+	int rc;
 
-	if (p->file == NULL &&
-	    (p->file = extent_open(store->extents, p->extent, err)) == NULL) {
-		if (err->kind == ERR_NOT_FOUND)
-			err->kind = ERR_DAMAGED;
-		if (err->kind == ERR_DAMAGED)
-			store_damaged(store, p->extent, 0, err);
-		return -1;
-	}
+	if ((rc = open_file(c, nowait, err)) != 0)
+		return rc;
 	n = room / EXTENT_BLOCK_BYTES;
 	if (last - first + 1 < n)
 		n = (size_t)(last - first + 1);
-	got = extent_read_blocks(p->file, first, n, memory, nowait, &bad, err);
-	if (got == -1 && err->kind == ERR_DAMAGED)
-		store_damaged(store, p->extent, bad, err);
+	got = read_blocks(c, first, n, memory, nowait, err);
 	if (got < 0)
 		return got;
 	if ((size_t)got <= skip) {
 		error_set(err, ERR_DAMAGED, "extent %" PRIu64 " is too short",
-		    p->extent);
-		store_damaged(store, p->extent, first, err);
+		    c->piece.extent);
+		store_damaged(c->store, c->piece.extent, first, err);
 		return -1;
 	}
 	*at = (const char *)memory + skip;
 	good = (uint64_t)got - skip;
 	return (long)(good < end - offset ? good : end - offset);
+}
+
+/* Bytes that live in the index: 0, CONTENT_WOULD_BLOCK, or -1 and *err. */
+static int
+have_inline(struct content *c, uint64_t end, int nowait, struct error *err)
+{
+	struct piece *p = &c->piece;
+
+	if (p->bad) {
+		error_set(err, ERR_DAMAGED,
+		    "extent %" PRIu64 " fails its checksum", p->extent);
+		if (!can_heal(c, err))
+			return -1;
+		if (nowait) {
+			error_clear(err);
+			return CONTENT_WOULD_BLOCK;
+		}
+		if (heal_piece(c, err) != 0)
+			return -1;
+	}
+	if (p->bad || end > p->bytes.len)
+		return error_set(err, ERR_DAMAGED,
+		    "extent %" PRIu64 " is too short", p->extent);
+	return 0;
 }
 
 long
@@ -301,6 +469,7 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 {
 	const struct part *part;
 	uint64_t begin = 0;
+	int rc;
 
 	if (end > c->size)
 		end = c->size;
@@ -311,17 +480,15 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 		begin = part->begin;
 		if (end > part->end)
 			end = part->end;
-		if (switch_piece(c, part->extent, err) != 0)
+		if (switch_piece(c, part->extent, begin, err) != 0)
 			return -1;
 	}
 	offset -= begin;
 	end -= begin;
 	if (c->piece.kind == EXTENT_FILE)
-		return read_file(c->store, &c->piece, offset, end, memory, room,
-		    nowait, at, err);
-	if (end > c->piece.bytes.len)
-		return error_set(err, ERR_DAMAGED,
-		    "extent %" PRIu64 " is too short", c->piece.extent);
+		return read_file(c, offset, end, memory, room, nowait, at, err);
+	if ((rc = have_inline(c, end, nowait, err)) != 0)
+		return rc;
 	*at = c->piece.bytes.at + offset;
 	return (long)(end - offset);
 }

@@ -52,6 +52,10 @@ uint64_t extent_size(const struct extent_writer *);
  * only be freed. */
 int extent_seal(struct extent_writer *, uint64_t id, struct slice owner,
     int *made_directory, struct error *err);
+/* The same for an extent whose file is damaged or gone: takes its name at once,
+ * durably. Who reads the old file goes on with that. */
+int extent_replace(
+    struct extent_writer *, uint64_t id, struct slice owner, struct error *err);
 /* Frees the writer; the file too if it was not sealed. NULL is allowed. */
 void extent_free(struct extent_writer *);
 
@@ -91,6 +95,9 @@ int extent_reader_fd(const struct extent_reader *);
  * when they are not in the page cache (preadv2 RWF_NOWAIT). */
 long extent_read_blocks(struct extent_reader *, uint64_t first, size_t n,
     void *memory, int nowait, uint64_t *bad_block, struct error *err);
+/* Whether bytes from elsewhere are those of a block: 0, or -1 and *err. */
+int extent_verify_block(struct extent_reader *, uint64_t block,
+    const void *bytes, size_t len, struct error *err);
 /* The owner's bytes of the trailer appended to *owner. */
 int extent_owner(
     struct extent_reader *, struct buffer *owner, struct error *err);

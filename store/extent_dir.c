@@ -260,6 +260,39 @@ extent_link(struct extent_dir *d, int fd, const char *tmp_name, uint64_t id,
 	return 0;
 }
 
+/* A name below tmp/ for a file that has none. */
+static int
+link_temporary(struct extent_dir *d, int fd, char name[EXTENT_PATH_BYTES])
+{
+	snprintf(name, EXTENT_PATH_BYTES, "%" PRIuFAST64,
+	    atomic_fetch_add(&d->next_tmp, 1));
+	return d->naming == NAMING_PROC ? link_proc(fd, d->tmp_fd, name)
+					: link_empty_path(fd, d->tmp_fd, name);
+}
+
+int
+extent_relink(struct extent_dir *d, int fd, const char *tmp_name, uint64_t id,
+    struct error *err)
+{
+	char path[EXTENT_PATH_BYTES], name[EXTENT_PATH_BYTES];
+
+	if (d->naming == NAMING_RENAME)
+		snprintf(name, sizeof(name), "%s", tmp_name);
+	else if (link_temporary(d, fd, name) != 0)
+		return error_sys(err, errno, "cannot name a file in tmp");
+	extent_path(id, path);
+	if (renameat(d->tmp_fd, name, d->extents_fd, path) == 0)
+		return 0;
+	/* The directory goes with the last file in it. */
+	if (errno == ENOENT && make_directory(d, id, err) == 0 &&
+	    renameat(d->tmp_fd, name, d->extents_fd, path) == 0)
+		return 0;
+	error_sys(err, errno, "cannot name a file extents/%s", path);
+	if (d->naming != NAMING_RENAME)
+		(void)unlinkat(d->tmp_fd, name, 0);
+	return -1;
+}
+
 int
 extent_sync_directory(
     struct extent_dir *d, uint64_t id, int parent, struct error *err)

@@ -36,6 +36,10 @@ void extent_path(uint64_t id, char path[EXTENT_PATH_BYTES]);
 int extent_link(struct extent_dir *, int fd, const char *tmp_name, uint64_t id,
     int *made_directory, struct error *err);
 
+/* Gives it the name of a file that is there, or was. */
+int extent_relink(struct extent_dir *, int fd, const char *tmp_name,
+    uint64_t id, struct error *err);
+
 /* The trailer's last bytes; see extent_format.c. */
 #define EXTENT_FORMAT 1
 #define EXTENT_FOOTER_BYTES 48

@@ -318,6 +318,20 @@ fail:
 }
 
 int
+extent_verify_block(struct extent_reader *r, uint64_t block, const void *bytes,
+    size_t len, struct error *err)
+{
+	uint64_t offset = block * EXTENT_BLOCK_BYTES;
+
+	if (block >= r->blocks || len > EXTENT_BLOCK_BYTES ||
+	    (len < EXTENT_BLOCK_BYTES && offset + len != r->footer.size))
+		return error_set(err, ERR_INTERNAL,
+		    "extent %" PRIu64 ": %zu bytes for block %" PRIu64, r->id,
+		    len, block);
+	return verify_block(r, block, bytes, len, 0, err);
+}
+
+int
 extent_owner(struct extent_reader *r, struct buffer *owner, struct error *err)
 {
 	size_t before = owner->len;

@@ -265,6 +265,25 @@ fail:
 	return error_add(err, "extent %" PRIu64, id);
 }
 
+int
+extent_replace(
+    struct extent_writer *w, uint64_t id, struct slice owner, struct error *err)
+{
+	if (put_trailer(w, id, owner, err) != 0)
+		goto fail;
+	if (fdatasync(w->fd) != 0) {
+		error_sys(err, errno, "cannot sync");
+		goto fail;
+	}
+	if (extent_relink(w->dir, w->fd, w->tmp_name, id, err) != 0)
+		goto fail;
+	w->sealed = 1;
+	return extent_sync_directory(w->dir, id, 1, err);
+
+fail:
+	return error_add(err, "extent %" PRIu64, id);
+}
+
 void
 extent_free(struct extent_writer *w)
 {

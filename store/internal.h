@@ -8,6 +8,7 @@
 #include "base/workers.h"
 #include "store/committer.h"
 #include "store/extent.h"
+#include "store/heal.h"
 #include "store/ids.h"
 #include "store/index.h"
 #include "store/remote.h"
@@ -44,13 +45,18 @@ struct store {
 	struct scrubber *scrubber;
 	struct hot_copier *hot_copier;
 	struct ids ids;
+	/* Held for reading while the remote is used; taken before all others.
+	 */
+	pthread_rwlock_t remote_lock;
 	const struct remote *remote;
+	struct heal_state heal;
 	uint64_t inline_max_bytes;
 	int journal_on; /* the committer's thread */
 
 	_Atomic uint64_t visible; /* newest journal sequence */
 	_Atomic uint64_t keys_generation;
 	_Atomic uint64_t damaged_blocks, damaged_contents;
+	_Atomic uint64_t healed_contents, read_through_bytes;
 };
 
 /* Fills in change's functions and hands it to the committer; if it has no done,
@@ -58,6 +64,11 @@ struct store {
 int store_submit(struct store *, struct change *,
     int (*apply)(struct store_txn *, struct change *),
     struct content_writer *sealed, int frees);
+
+/* Gives an extent its healed bytes (inline ones; else empty) and takes its mark
+ * of damage away. Waits. */
+int store_healed(
+    struct store *, uint64_t extent, struct slice bytes, struct error *err);
 
 /* content.c, for the committer and txn.c. */
 struct extent_record;

@@ -7,27 +7,33 @@
 #include "base/buffer.h"
 
 struct error;
+struct object_record;
+struct store;
 
 /*
- * What a second copy of an extent would offer. The store defines it so that
- * reading through, healing and tiering are its own business; whoever keeps
- * copies elsewhere implements it. Without one, a damaged content is an error.
+ * Copies of objects that someone keeps elsewhere. The store defines what it
+ * needs of them, so that reading through and healing are its own business;
+ * whoever keeps the copies implements it. The store asks only about objects
+ * that it knows, and believes no byte that does not agree with its own record.
+ * Without a remote, a damaged content is an error.
  */
 struct remote {
 	void *context;
-	/* Reads bytes [offset, offset + len) of the extent's copy; blocks. The
-	 * store verifies them against its own record. 0, or -1 and *err;
-	 * ERR_NOT_FOUND when there is no copy. */
-	int (*read)(void *context, uint64_t extent, uint64_t offset,
-	    void *bytes, size_t len, struct error *err);
-	/* Tells that an extent's local copy is damaged, so that its copy is
-	 * kept and the local one remade. Brief, does not block. */
-	void (*damaged)(void *context, uint64_t extent);
+	/* Finds a copy of the object as the record has it (the same version, or
+	 * the same bytes by size and ETag), among those from *next on, and sets
+	 * *next behind it: so copies can be tried one after another. NULL and
+	 * *err; ERR_NOT_FOUND when there is none left. May block. */
+	void *(*open)(void *context, struct slice bucket, struct slice key,
+	    const struct object_record *, unsigned *next, struct error *err);
+	/* Bytes [offset, offset + len) of the object; blocks. 0, or -1 and
+	 * *err. */
+	int (*read)(void *copy, uint64_t offset, void *bytes, size_t len,
+	    struct error *err);
+	void (*close)(void *copy);
 };
 
-struct store;
-
-/* Sets it before the store is used; NULL: none. Not owned. */
+/* Sets it; NULL: none from now on, waiting for calls under way, which the
+ * remote had better end by then. Not owned. */
 void store_set_remote(struct store *, const struct remote *);
 
 #endif

@@ -269,6 +269,8 @@ store_open(const struct store_options *options, struct error *err)
 		return NULL;
 	}
 	store->dirfd = -1;
+	(void)pthread_rwlock_init(&store->remote_lock, NULL);
+	heal_init(store);
 	take_options(store, options);
 	n = snprintf(path, sizeof(path), "%s/index", options->dir);
 	if (n < 0 || (size_t)n >= sizeof(path)) {
@@ -333,6 +335,7 @@ store_close(struct store *store)
 {
 	if (store == NULL)
 		return;
+	store_set_remote(store, NULL);
 	hot_copier_stop(store->hot_copier);
 	scrubber_stop(store->scrubber);
 	tender_stop(store->tender);
@@ -348,6 +351,8 @@ store_close(struct store *store)
 	lock_release(store->lock);
 	if (store->dirfd >= 0)
 		close(store->dirfd);
+	(void)pthread_rwlock_destroy(&store->remote_lock);
+	heal_destroy(store);
 	free(store);
 }
 
@@ -378,5 +383,25 @@ store_inline_max(struct store *store)
 void
 store_set_remote(struct store *store, const struct remote *remote)
 {
+	healer_stop(store);
+	pthread_rwlock_wrlock(&store->remote_lock);
 	store->remote = remote;
+	pthread_rwlock_unlock(&store->remote_lock);
+	if (remote != NULL)
+		healer_start(store);
+}
+
+const struct remote *
+remote_hold(struct store *store)
+{
+	pthread_rwlock_rdlock(&store->remote_lock);
+	if (store->remote == NULL)
+		pthread_rwlock_unlock(&store->remote_lock);
+	return store->remote;
+}
+
+void
+remote_release(struct store *store)
+{
+	pthread_rwlock_unlock(&store->remote_lock);
 }

@@ -359,6 +359,8 @@ struct store_figures {
 	uint64_t object_bytes, version_bytes, upload_bytes;
 	uint64_t commits, commit_changes, commit_us; /* totals */
 	uint64_t damaged_blocks, damaged_contents;
+	uint64_t healed_contents;    /* from copies elsewhere */
+	uint64_t read_through_bytes; /* served from there meanwhile */
 	uint64_t scrub_bytes, scrub_rounds, scrub_last_ms;
 	uint64_t copy_last_ms; /* when the index was last copied; 0: not yet */
 	uint64_t reap_waiting; /* deleted, space not yet given back */

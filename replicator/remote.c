@@ -1,0 +1,173 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "replicator/filter.h"
+#include "replicator/replicator_private.h"
+#include "store/remote.h"
+
+/* The destinations as the store's copies elsewhere (store/remote.h). Each copy
+ * that is open has a connection of its own, made from the destination's fields,
+ * so that nothing which a person does to a destination waits for it. */
+
+struct copy {
+	struct replicator *replicator;
+	struct destination *destination;
+	struct destination_session *session;
+	struct buffer key;
+};
+
+static int
+is_ending(void *arg)
+{
+	struct replicator *r = arg;
+
+	return atomic_load(&r->ending);
+}
+
+static void
+copy_close(void *arg)
+{
+	struct copy *c = arg;
+
+	if (c == NULL)
+		return;
+	destination_session_free(c->session);
+	destination_close(c->destination);
+	buffer_free(&c->key);
+	free(c);
+}
+
+static int
+error_of_fault(struct error *err, const struct fault *fault)
+{
+	switch (fault->kind) {
+	case FAULT_MISSING:
+		return error_set(err, ERR_NOT_FOUND, "%s", fault->text);
+	case FAULT_STOPPED:
+		return error_set(err, ERR_CLOSING, "the server is stopping");
+	default:
+		return error_set(err, ERR_IO, "%s", fault->text);
+	}
+}
+
+/* The next destination from *next on that takes the key, opened. 1 when there
+ * is none. */
+static int
+next_copy(struct replicator *r, struct slice bucket, struct slice key,
+    unsigned *next, struct copy *c, struct error *err)
+{
+	const struct settings *s;
+	struct filter filter;
+	int rc = 1;
+
+	pthread_mutex_lock(&r->lock);
+	while (rc == 1 && *next < r->n_entries) {
+		s = r->entries[(*next)++]->settings;
+		filter = (struct filter){ s->policy.include, s->policy.exclude,
+			s->policy.source_bucket };
+		if (!filter_takes(&filter, bucket, key))
+			continue;
+		buffer_clear(&c->key);
+		if (filter.bucket == NULL) {
+			buffer_add_slice(&c->key, bucket);
+			buffer_add_u8(&c->key, '/');
+		}
+		buffer_add_slice(&c->key, key);
+		c->destination = destination_open(&s->fields, err);
+		rc = c->destination == NULL ? -1 : 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+/* Whether what is outside is what the record says. What was read of it is
+ * verified anyway. */
+static int
+is_same(struct copy *c, const struct object_record *rec, struct error *err)
+{
+	struct remote_stat stat;
+	struct fault fault = FAULT_INIT;
+	char etag[ETAG_BYTES];
+	int same;
+
+	memset(&stat, 0, sizeof(stat));
+	if (destination_table(c->destination)
+		->stat(destination_call(c->session), buffer_slice(&c->key),
+		    &stat, &fault) != 0) {
+		error_of_fault(err, &fault);
+		buffer_free(&stat.memory);
+		return 0;
+	}
+	object_etag(rec, etag);
+	same = stat.size == rec->size &&
+	    (stat.version == rec->version ||
+		strcmp(stat.original_etag, etag) == 0 ||
+		strcmp(stat.etag, etag) == 0);
+	if (same && stat.archived) {
+		error_set(err, ERR_IO,
+		    "the copy outside is in an archive class: restore it there "
+		    "first");
+		same = 0;
+	} else if (!same)
+		error_set(err, ERR_NOT_FOUND,
+		    "the copy outside is of another version");
+	buffer_free(&stat.memory);
+	return same;
+}
+
+static void *
+copy_open(void *context, struct slice bucket, struct slice key,
+    const struct object_record *rec, unsigned *next, struct error *err)
+{
+	struct replicator *r = context;
+	struct copy *c;
+	int rc;
+
+	error_set(err, ERR_NOT_FOUND, "there is no copy elsewhere");
+	for (;;) {
+		if ((c = calloc(1, sizeof(*c))) == NULL) {
+			error_nomem(err);
+			return NULL;
+		}
+		c->replicator = r;
+		if ((rc = next_copy(r, bucket, key, next, c, err)) == 1)
+			break;
+		if (rc == 0 &&
+		    (c->session = destination_session_new(
+			 c->destination, is_ending, r, err)) != NULL &&
+		    is_same(c, rec, err))
+			return c;
+		copy_close(c);
+	}
+	copy_close(c);
+	return NULL;
+}
+
+static int
+copy_read(
+    void *copy, uint64_t offset, void *bytes, size_t len, struct error *err)
+{
+	struct copy *c = copy;
+	struct fault fault = FAULT_INIT;
+
+	if (destination_table(c->destination)
+		->get(destination_call(c->session), buffer_slice(&c->key),
+		    offset, len, bytes, &fault) == 0)
+		return 0;
+	return error_of_fault(err, &fault);
+}
+
+void
+replicator_lend(struct replicator *r)
+{
+	r->remote = (struct remote){ r, copy_open, copy_read, copy_close };
+	store_set_remote(r->store, &r->remote);
+}
+
+void
+replicator_withdraw(struct replicator *r)
+{
+	atomic_store(&r->ending, 1);
+	store_set_remote(r->store, NULL);
+}
