@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import signal
+import threading
 
 import boto3
 import botocore.config
@@ -11,6 +13,14 @@ import harness
 import s3raw
 
 _serial = itertools.count(1)
+
+
+def pytest_configure():
+    """A run that is told to end takes its servers with it."""
+    def end(*_):
+        raise KeyboardInterrupt
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 def _new(**how):
