@@ -170,7 +170,8 @@ azure_side_clear(struct azure_session *s, struct slice key, uint64_t keep)
 	if (azure_list(s, buffer_slice(&prefix), SLICE_NULL, note, &c,
 		&ignored) == 0 &&
 	    !c.found.failed)
-		for (at = c.found.at; at < c.found.at + c.found.len;
+		for (at = c.found.at;
+		     at != NULL && at < c.found.at + c.found.len;
 		     at += strlen(at) + 1) {
 			req = (struct azure_request){ .op = AZURE_DELETE,
 				.method = "DELETE",
