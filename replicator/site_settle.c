@@ -121,6 +121,7 @@ remove_source_note(struct site *site, const struct item *item)
 		if (store_notes(site->store, slice_text(key), SLICE_NULL,
 			site_note_found, &site->n_parked, NULL) == 0)
 			batch_remove(&site->batch, key);
+		site->sweep_at_ms = 0;
 		return;
 	}
 }
@@ -164,7 +165,7 @@ site_park(struct site *site, struct item *item, const char *reason)
 		LOG_B("key", note.key.at, note.key.len) },
 	    3);
 	key_note_encode(&value, &note);
-	forget_upload(site, item); /* its notes stay: it will be aborted */
+	forget_upload(site, item); /* its notes stay, to go on from */
 	if (item->source == FROM_JOURNAL)
 		site->backlog_bytes -= item->size < site->backlog_bytes
 		    ? item->size

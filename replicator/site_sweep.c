@@ -8,9 +8,10 @@
 #include "replicator/site.h"
 
 /*
- * Uploads that no change needs any more: their object was parked, or the
- * backlog was folded meanwhile. They are known from the notes, so that nothing
- * is left at the destination, and nothing of others is touched.
+ * Uploads that no change needs any more: their object was parked and then
+ * overwritten, or the backlog was folded meanwhile. They are known from the
+ * notes, so that nothing is left at the destination, and nothing of others is
+ * touched.
  */
 
 #define SWEEP_MAX 32
@@ -26,15 +27,40 @@ struct sweeping {
 	struct orphan orphans[SWEEP_MAX];
 };
 
+struct looking {
+	uint64_t version;
+	int found;
+};
+
+static int
+see_parked(struct slice key, struct slice value, void *arg)
+{
+	struct looking *l = arg;
+	struct key_note note;
+
+	(void)key;
+	l->found =
+	    key_note_decode(value, &note) == 0 && note.version == l->version;
+	return l->found;
+}
+
+/* Also by what is parked: it is tried again from where it was. */
 static int
 is_wanted(const struct site *site, uint64_t version)
 {
+	struct looking l = { version, 0 };
 	const struct item *item;
+	char prefix[NOTE_KEY_BYTES];
 
 	for (item = site->window.first; item != NULL; item = item->next)
 		if (item->version == version)
 			return 1;
-	return 0;
+	if (site->n_parked == 0)
+		return 0;
+	snprintf(prefix, sizeof(prefix), "%sp/", site->names.prefix);
+	(void)store_notes(
+	    site->store, slice_text(prefix), SLICE_NULL, see_parked, &l, NULL);
+	return l.found;
 }
 
 static int

@@ -17,7 +17,7 @@
  * test asks, and telling it of each change of what can be seen.
  */
 
-#define FAKE_KEYS 512
+#define FAKE_KEYS 1024
 #define FAKE_UPLOADS 256
 #define FAKE_PARTS 64
 #define FAKE_WHOLE_MAX 8192
@@ -48,6 +48,8 @@ static struct {
 	unsigned unknown_percent; /* done or not, and no answer */
 	unsigned latency_us;      /* at most */
 	const char *poison;       /* a key that is refused for itself */
+	const char *poison_retry; /* a key that is always to come again */
+	int poison_finish;        /* no upload can be finished */
 	int denied;               /* everything needs a person */
 	uint64_t puts, removes, parts, calls, slow_downs;
 	void (*changed)(const char *key, uint64_t version, int removed);
@@ -88,6 +90,9 @@ fake_weather(const char *key, int *lose, struct fault *fault)
 		fault_set(fault, FAULT_PERSON, "access is denied");
 	else if (fake.poison != NULL && strstr(key, fake.poison) != NULL)
 		fault_set(fault, FAULT_OBJECT, "not this one");
+	else if (fake.poison_retry != NULL &&
+	    strstr(key, fake.poison_retry) != NULL)
+		fault_set(fault, FAULT_RETRY, "come again");
 	else if (fake_random(100) < fake.retry_percent) {
 		fault->slow_down = fake_random(2) == 0;
 		fault_set(fault, FAULT_RETRY, "come again");
@@ -332,6 +337,8 @@ fake_finish(void *session, const struct remote_object *o,
 		return -1;
 	if (lose && fake_random(2) == 0)
 		return fake_lost(fault);
+	if (fake.poison_finish)
+		return fault_set(fault, FAULT_OBJECT, "not this one");
 	pthread_mutex_lock(&fake.lock);
 	if ((i = fake_upload(u)) >= 0) {
 		for (k = 0; k < n; k++)
@@ -527,7 +534,9 @@ fake_reset(void)
 	fake.n = 0;
 	memset(fake.uploads, 0, sizeof(fake.uploads));
 	fake.retry_percent = fake.unknown_percent = fake.latency_us = 0;
-	fake.poison = NULL;
+	fake.poison = fake.poison_retry = NULL;
+	fake.poison_finish = 0;
+	fake.next_upload = 0;
 	fake.denied = 0;
 	fake.puts = fake.removes = fake.parts = fake.calls = 0;
 	fake.aborted = 0;

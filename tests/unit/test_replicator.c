@@ -632,6 +632,103 @@ a_velero_backup_appears_when_it_is_whole(void **state)
 }
 
 static void
+a_large_object_goes_on_where_a_restart_left_it(void **state)
+{
+	struct fixture *f = *state;
+
+	start(f);
+	add(f, NULL);
+	wait_quiet(f, 5);
+	FAKE_SET(latency_us, 60000);
+	put(f, "large", 50 * FAKE_PART_BYTES, 0);
+	while (fake.parts < 20)
+		usleep(1000);
+	f->options.crash = 1;
+	stop(f);
+	assert_int_equal(fake_open_uploads(), 1);
+	start(f);
+	wait_quiet(f, 20);
+	assert_int_equal(outside("large")->size, 50 * FAKE_PART_BYTES);
+	/* Those under way at the stop may have been sent twice. */
+	assert_true(fake.parts >= 50 && fake.parts <= 50 + 16);
+	assert_int_equal(fake.next_upload, 1);
+	assert_int_equal(fake_open_uploads(), 0);
+}
+
+static void
+parts_go_ahead_of_what_must_wait(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t begin;
+
+	start(f);
+	add(f, NULL);
+	wait_quiet(f, 5);
+	FAKE_SET(poison_retry, "first");
+	put(f, "first", 10, 0);
+	begin = store_visible(f->store);
+	put(f, "large", 10 * FAKE_PART_BYTES, begin);
+	while (fake.parts < 10)
+		usleep(1000);
+	usleep(50000);
+	assert_null(outside("large"));
+	FAKE_SET(poison_retry, NULL);
+	wait_quiet(f, 20);
+	assert_non_null(outside("large"));
+}
+
+static void
+a_large_object_that_was_parked_leaves_no_upload(void **state)
+{
+	struct fixture *f = *state;
+	int i;
+
+	FAKE_SET(poison_finish, 1);
+	start(f);
+	add(f, NULL);
+	wait_quiet(f, 5);
+	put(f, "large", 10 * FAKE_PART_BYTES, 0);
+	for (i = 0; i < 500 && status(f).parked == 0; i++)
+		usleep(10000);
+	assert_int_equal(fake_open_uploads(), 1);
+	FAKE_SET(poison_finish, 0);
+	put(f, "large", 10, store_visible(f->store));
+	for (i = 0; i < 500 && fake_open_uploads() > 0; i++)
+		usleep(10000);
+	assert_int_equal(fake_open_uploads(), 0);
+}
+
+static void
+seeding_goes_on_after_a_restart_and_changes_follow(void **state)
+{
+	struct fixture *f = *state;
+	char key[16];
+	int i;
+
+	for (i = 0; i < 600; i++) {
+		snprintf(key, sizeof(key), "s%03d", i);
+		put(f, key, i % 50 == 0 ? 20000 : 100, 0);
+	}
+	FAKE_SET(latency_us, 40000);
+	start(f);
+	add(f, &(struct destination_policy){ .brake_percent = 100 });
+	f->options.crash = 1;
+	for (i = 0; i < 4; i++) {
+		usleep(50000);
+		put(f, "s599", (size_t)i + 1, store_visible(f->store));
+		remove_key(f, "s001", store_visible(f->store));
+		stop(f);
+		start(f);
+	}
+	assert_int_equal(status(f).state, DESTINATION_SEEDING);
+	wait_quiet(f, 30);
+	assert_null(outside("s001"));
+	assert_int_equal(outside("s599")->size, 4);
+	assert_int_equal(outside("s550")->size, 20000);
+	assert_int_equal(fake_open_uploads(), 0);
+}
+
+static void
 secrets_are_sealed_and_never_told(void **state)
 {
 	struct fixture *f = *state;
@@ -723,6 +820,10 @@ main(void)
 		T(a_delete_may_be_put_off_and_is_forgotten_by_a_new_put),
 		T(restics_locks_stay_at_home),
 		T(a_velero_backup_appears_when_it_is_whole),
+		T(a_large_object_goes_on_where_a_restart_left_it),
+		T(parts_go_ahead_of_what_must_wait),
+		T(a_large_object_that_was_parked_leaves_no_upload),
+		T(seeding_goes_on_after_a_restart_and_changes_follow),
 		T(secrets_are_sealed_and_never_told),
 		T(a_path_of_another_store_is_refused),
 		T(an_empty_store_never_syncs_to_a_full_place),
