@@ -22,8 +22,9 @@ enum fault_kind {
 
 struct fault {
 	enum fault_kind kind;
-	int fate_unknown; /* a change was sent and no answer came: it may or may
-			   * not have happened */
+	int fate_unknown; /* a change was sent and no answer came, or one that
+			   * says that something gave up on the way (500, 502,
+			   * 504): it may or may not have happened */
 	int slow_down;    /* the provider asks for less */
 	int archived;     /* the bytes are in an archive class */
 	int status;       /* HTTP status, or 0 */

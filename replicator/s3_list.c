@@ -81,7 +81,7 @@ give_entry(struct page *p)
 	    (int)(etag.len < 71 ? etag.len : 71),
 	    etag.at != NULL ? etag.at : "");
 	e.has_md5 = atomic_load(&p->s->shared->md5_etags) == S3_YES &&
-	    p->s->shared->sse == NULL && s3_etag_md5(etag, e.md5);
+	    !s3_encrypts_by_kms(p->s->shared) && s3_etag_md5(etag, e.md5);
 	e.archived = s3_storage_archived(buffer_slice(&p->storage_class));
 	if (p->visit(&e, p->visit_arg) != 0)
 		p->stop = 1;

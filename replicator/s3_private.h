@@ -162,6 +162,8 @@ int s3_stat_read(struct s3_session *, struct remote_stat *, int *side,
     int *tag_count, struct fault *);
 /* Is the ETag, without quotes, the MD5 in hex? */
 int s3_etag_md5(struct slice etag, uint8_t md5[MD5_BYTES]);
+/* Are objects encrypted by a key service, so that no ETag is an MD5? */
+int s3_encrypts_by_kms(const struct s3_shared *);
 /* Does the answer say that ETags are opaque, since a key service encrypts? */
 int s3_answer_opaque(const struct s3_session *);
 /* The header's value without quotes. */

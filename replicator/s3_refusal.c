@@ -4,8 +4,8 @@
 #include "replicator/s3_private.h"
 
 /*
- * Sorting of refusals: by the code's name, then by the status. A sentence's
- * %B is the bucket, %P the permission, %M the store's own message.
+ * Sorting of refusals: by the code's name, then by the status. In a sentence %B
+ * is the bucket, %P the permission, %M the store's own message.
  */
 
 static const struct {
@@ -58,6 +58,14 @@ static const struct {
 	    "The store has no space left: give it more. %M" },
 	{ "XMinioAdminBucketQuotaExceeded", FAULT_PERSON,
 	    "The quota of bucket %B is used up: raise it." },
+	{ "InvalidStorageClass", FAULT_PERSON,
+	    "The store does not know the storage class: correct it. %M" },
+	{ "InvalidEncryptionAlgorithmError", FAULT_PERSON,
+	    "The store does not know that encryption: correct it. %M" },
+	{ "KMS.ThrottlingException", FAULT_RETRY,
+	    "The key service asks for fewer requests." },
+	{ "KMS.KMSInternalException", FAULT_RETRY,
+	    "The key service had an error inside. %M" },
 	{ "KMS.DisabledException", FAULT_PERSON,
 	    "The encryption key is disabled: enable it. %M" },
 	{ "KMS.NotFoundException", FAULT_PERSON,
@@ -97,6 +105,8 @@ static const struct {
 	{ "NoSuchKey", FAULT_MISSING, "There is no such object." },
 	{ "NoSuchVersion", FAULT_MISSING, "There is no such version." },
 	{ "NoSuchUpload", FAULT_MISSING, "There is no such upload." },
+	{ "InvalidPart", FAULT_MISSING,
+	    "A part of the upload is not there, or is another one." },
 	{ "PreconditionFailed", FAULT_EXISTS,
 	    "There is an object of that key." },
 
@@ -285,6 +295,10 @@ s3_refusal_fault(const struct s3_shared *s, enum s3_op op,
 	*fault = call->fault;
 	snprintf(fault->code, sizeof(fault->code), "%s", r->code);
 	fault->slow_down = call->status == 429 || call->status == 503;
+	/* Something in between gave up, or the store on its way. */
+	fault->fate_unknown = strcmp(call->method, "GET") != 0 &&
+	    strcmp(call->method, "HEAD") != 0 &&
+	    (call->status == 500 || call->status == 502 || call->status == 504);
 	if (strcmp(r->code, "AccessDenied") == 0 && speaks_of_retention(r))
 		return fault_set(fault, FAULT_OBJECT,
 		    "The object is kept by a retention rule. %s", r->message);

@@ -28,14 +28,18 @@ s3_etag_md5(struct slice etag, uint8_t md5[MD5_BYTES])
 }
 
 int
+s3_encrypts_by_kms(const struct s3_shared *s)
+{
+	return s->sse != NULL && strncmp(s->sse, "aws:kms", 7) == 0;
+}
+
+int
 s3_answer_opaque(const struct s3_session *s)
 {
-	struct slice sse =
-	    http_call_header(&s->call, "x-amz-server-side-encryption");
-
-	return slice_starts(sse, "aws:kms") ||
-	    (s->shared->sse != NULL &&
-		strncmp(s->shared->sse, "aws:kms", 7) == 0);
+	return s3_encrypts_by_kms(s->shared) ||
+	    slice_starts(
+		http_call_header(&s->call, "x-amz-server-side-encryption"),
+		"aws:kms");
 }
 
 /* Intelligent tiering has archive tiers too, but says so elsewhere. */

@@ -131,13 +131,15 @@ def test_the_probe_names_each_missing_permission(s3, t, permission, step):
     ("OperationAborted", 409, "retry"), ("ConditionalRequestConflict", 409, "retry"), ("BadDigest", 400, "retry"),
     ("KeyTooLongError", 400, "object"), ("EntityTooLarge", 400, "object"), ("MethodNotAllowed", 405, "object"),
     ("InvalidArgument", 400, "object"), ("SomethingNew", 503, "retry"), ("TooManyRequests", 429, "retry"),
-    ("QuotaExceeded", 403, "person")])
+    ("QuotaExceeded", 403, "person"), ("InvalidStorageClass", 400, "person"), ("KMS.DisabledException", 400, "person"),
+    ("KMS.ThrottlingException", 400, "retry"), ("InvalidPart", 400, "missing"), ("GatewayTimeout", 504, "retry")])
 def test_refusals_are_sorted_by_name(s3, t, code, status, kind):
     s3.rules.append(Rule(lambda server, request, serve: server.error(status, code, "because"), times=9))
     answer = t("put", "a", "@5")
     assert (answer["kind"], answer["code"], answer["status"]) == (kind, code, status)
     assert answer["text"] and "%" not in answer["text"]
-    assert answer["slow_down"] == (status in (429, 503))
+    assert answer["slow_down"] == (status in (429, 503) or "Throttling" in code)
+    assert answer["fate_unknown"] == (status in (500, 504))
 
 
 def test_a_body_that_is_no_s3_error_is_sorted_by_status(s3, t):
