@@ -24,6 +24,8 @@
 #define NUMBER_BYTES 4
 /* The first of them is enough. */
 #define BLOCK_LIST_MAX_BYTES 4096
+/* Azure takes up to a minute to put a blob together. */
+#define COMMIT_TIMEOUT_MS 120000
 
 static int
 take_start(void *arg, const char *bytes, size_t len)
@@ -186,7 +188,8 @@ commit(struct azure_session *s, const struct remote_object *o,
 		.method = "PUT",
 		.key = o->key,
 		.body = list->at,
-		.body_len = list->len };
+		.body_len = list->len,
+		.stall_timeout_ms = COMMIT_TIMEOUT_MS };
 	struct buffer side = BUFFER_INIT;
 	uint8_t md5[MD5_BYTES];
 	int rc;

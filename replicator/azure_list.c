@@ -47,6 +47,7 @@ struct listing {
 	struct buffer first;  /* the page's first name */
 	struct buffer marker; /* of the next page; empty: none */
 	int has_last, enough, failed;
+	int is_listing; /* the answer has a listing's root */
 };
 
 static int
@@ -217,6 +218,10 @@ element(const struct xml_element *e, void *arg)
 	struct listing *l = arg;
 	const char *name = e->path;
 
+	if (strcmp(name, "EnumerationResults") == 0) {
+		l->is_listing = 1;
+		return 0;
+	}
 	if (strcmp(name, "EnumerationResults/NextMarker") == 0) {
 		buffer_clear(&l->marker);
 		buffer_add_slice(&l->marker, e->text);
@@ -283,9 +288,10 @@ page(struct listing *l, const char *prefix, struct buffer *marker)
 	buffer_clear(&l->marker);
 	buffer_clear(&l->first);
 	l->held_before = l->n_held;
+	l->is_listing = 0;
 	rc = xml_read(body, element, l);
 	buffer_free(&answer);
-	if (rc == 0 && !l->marker.failed)
+	if (rc == 0 && l->is_listing && !l->marker.failed)
 		return 0;
 	if (!l->enough && !l->failed)
 		fault_set(l->fault, FAULT_RETRY,
@@ -340,18 +346,26 @@ azure_list(void *session, struct slice prefix, struct slice after,
 		.arg = arg,
 		.fault = fault };
 	struct buffer text = BUFFER_INIT, marker = BUFFER_INIT, swap;
-	int rc;
+	int remembered, rc;
 
 	buffer_add_text(&text, s->shared->path);
 	buffer_add_slice(&text, prefix);
 	buffer_add_u8(&text, '\0');
 	start_marker(s, prefix, after, &marker);
+	remembered = marker.len > 0;
 	do {
 		if (text.failed || marker.failed) {
 			rc = no_memory(&l);
 			break;
 		}
 		rc = page(&l, text.at, &marker);
+		if (rc != 0 && remembered && fault->status == 400) {
+			/* Azure knows that marker no longer. */
+			buffer_clear(&marker);
+			*fault = (struct fault)FAULT_INIT;
+			rc = page(&l, text.at, &marker);
+		}
+		remembered = 0;
 		if (rc == 0 || l.enough)
 			remember_page(&l, prefix, &marker);
 		swap = marker;

@@ -149,6 +149,21 @@ account_of_endpoint(struct azure_shared *s, struct error *err)
 	return s->account != NULL ? 0 : error_nomem(err);
 }
 
+/* A host that can have no account in its name takes it in the path, as Azurite
+ * does. */
+static int
+account_in_path(struct azure_shared *s, struct error *err)
+{
+	if (strspn(s->host, "0123456789.:") != strlen(s->host) &&
+	    s->host[0] != '[' && strcspn(s->host, ".") != strlen(s->host))
+		return 0;
+	free(s->base);
+	if ((s->base = malloc(strlen(s->account) + 2)) == NULL)
+		return error_nomem(err);
+	snprintf(s->base, strlen(s->account) + 2, "/%s", s->account);
+	return 0;
+}
+
 static int
 set_where(struct azure_shared *s, const struct destination_fields *f,
     const struct azure_cloud *cloud, struct error *err)
@@ -166,7 +181,9 @@ set_where(struct azure_shared *s, const struct destination_fields *f,
 	if (is_set(f->endpoint)) {
 		if (set_endpoint(s, f->endpoint, err) != 0)
 			return -1;
-		return s->account != NULL ? 0 : account_of_endpoint(s, err);
+		if (s->account == NULL)
+			return account_of_endpoint(s, err);
+		return s->base[0] == '\0' ? account_in_path(s, err) : 0;
 	}
 	if (s->account == NULL)
 		return error_set(err, ERR_INVALID,

@@ -94,6 +94,7 @@ struct azure_request {
 	struct payload *payload; /* instead of body */
 	http_body_sink *sink;
 	void *sink_arg;
+	uint64_t stall_timeout_ms; /* 0: as usual */
 };
 
 /*

@@ -79,6 +79,7 @@ azure_stat(void *session, struct slice key, struct remote_stat *st,
 struct filling {
 	char *bytes;
 	size_t len, at;
+	int too_many;
 };
 
 static int
@@ -86,8 +87,10 @@ fill(void *arg, const char *bytes, size_t len)
 {
 	struct filling *f = arg;
 
-	if (len > f->len - f->at)
+	if (len > f->len - f->at) {
+		f->too_many = 1;
 		return -1;
+	}
 	memcpy(f->bytes + f->at, bytes, len);
 	f->at += len;
 	return 0;
@@ -115,7 +118,14 @@ azure_get(void *session, struct slice key, uint64_t offset, uint64_t len,
 	if (len <= RANGE_MD5_MAX_BYTES)
 		azure_header(&req, "x-ms-range-get-content-md5", "true");
 	if (azure_send(s, &req, fault) != 0)
-		return -1;
+		return filling.too_many ? fault_set(fault, FAULT_RETRY,
+					      "The answer has more bytes than "
+					      "were asked for: it is not "
+					      "Azure's, perhaps.")
+					: -1;
+	if (s->call.status != 206 && offset != 0)
+		return fault_set(fault, FAULT_RETRY,
+		    "The answer is not the range that was asked for.");
 	if (filling.at != len)
 		return fault_set(fault, FAULT_OBJECT,
 		    "The blob ends before byte %" PRIu64 ".", offset + len);

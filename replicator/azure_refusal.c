@@ -273,11 +273,18 @@ azure_refusal_fault(const struct azure_shared *s, enum azure_op op,
 		return fault_set(fault, codes[i].kind, "%s", sentence);
 	}
 
+	/* Only Azure itself may say that a blob is not there. */
+	if ((call->status == 401 || call->status == 403 ||
+		call->status == 404 || call->status == 410) &&
+	    http_call_header(call, "x-ms-request-id").len == 0)
+		return fault_set(fault, FAULT_PERSON,
+		    "Something that is not Azure answers for container %s "
+		    "(status %d): check the endpoint, and what stands between.",
+		    s->container, call->status);
 	if (call->status == 403 && r->code[0] == '\0')
 		return fault_set(fault, FAULT_PERSON,
 		    "Access to container %s is refused without saying why: "
-		    "check the credentials, the permission %s, and what stands "
-		    "between.",
+		    "check the credentials, and the permission %s.",
 		    s->container, permissions[op]);
 	if (call->status == 404 && r->code[0] == '\0')
 		return fault_set(

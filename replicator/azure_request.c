@@ -188,6 +188,7 @@ send_once(struct azure_session *s, struct azure_request *req,
 	}
 	call->sink = req->sink;
 	call->sink_arg = req->sink_arg;
+	call->stall_timeout_ms = req->stall_timeout_ms;
 	rc = http_client_call(s->http, call);
 	if (rc != 0)
 		*fault = call->fault;
@@ -249,6 +250,22 @@ mend(struct azure_session *s, const struct azure_refusal *refusal,
 	return 0;
 }
 
+/* A page of something between, sent with a good status, is no success. */
+static int
+check_sender(const struct http_call *call, struct fault *fault)
+{
+	*fault = (struct fault)FAULT_INIT;
+	if (http_call_header(call, "x-ms-request-id").len > 0)
+		return 0;
+	*fault = call->fault;
+	fault->fate_unknown = strcmp(call->method, "GET") != 0 &&
+	    strcmp(call->method, "HEAD") != 0;
+	return fault_set(fault, FAULT_RETRY,
+	    "The answer (status %d) is not Azure's: check the endpoint, and "
+	    "what stands between.",
+	    call->status);
+}
+
 int
 azure_send(
     struct azure_session *s, struct azure_request *req, struct fault *fault)
@@ -267,7 +284,7 @@ azure_send(
 			atomic_store(&s->shared->clock_offset_ms,
 			    s->call.clock_offset_ms);
 		if (s->call.status / 100 == 2) {
-			*fault = (struct fault)FAULT_INIT;
+			rc = check_sender(&s->call, fault);
 			break;
 		}
 		azure_refusal_read(&s->call, &refusal);
@@ -310,6 +327,7 @@ azure_knock(struct azure_session *s)
 	call->body_len = 0;
 	call->source = NULL;
 	call->sink = NULL;
+	call->stall_timeout_ms = 0;
 	http_client_call(s->http, call);
 	if (call->has_clock)
 		atomic_store(

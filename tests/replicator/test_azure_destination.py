@@ -481,10 +481,73 @@ def test_a_bucket_of_thousands_takes_several_pages(azurite, container, tool):
     assert t.keys("", "1999") == names[2000:]
 
 
+def test_what_stands_between_is_not_taken_for_azure(fronted, front):
+    t = fronted()
+    t.ok("put", "k", "@10")
+    page = "<html><head><title>Sign in</title></head></html>"
+    front.before = lambda r: Answer(200, page, {"Content-Type": "text/html"})
+    for command in (("list", ""), ("stat", "k"), ("get", "k", 0, 10, "/dev/null"), ("put", "k", "@10"), ("remove", "k")):
+        answer = t(*command)
+        assert answer["kind"] == "retry" and ("not Azure" in answer["text"] or command[0] == "get"), (command, answer)
+        assert answer["fate_unknown"] == (command[0] in ("put", "remove"))
+    front.before = lambda r: Answer(200, page, {"x-ms-request-id": "1"})
+    assert t("list", "")["kind"] == "retry"
+    for status in (401, 403, 404, 410):
+        front.before = lambda r: Answer(status, page)
+        for command in (("list", ""), ("stat", "k"), ("remove", "k")):
+            assert t(*command)["kind"] == "person", (status, command)
+    front.before = None
+    assert t.keys("") == ["k"]
+
+
+@pytest.mark.parametrize("at", [0, 1, 200, 700])
+def test_an_answer_that_is_cut_is_no_answer(fronted, front, at):
+    t = fronted()
+    for key in ("a", "b"):
+        t.ok("put", key, "@2000")
+
+    def cut(request, answer):
+        answer.cut_at = at
+        return answer
+
+    front.after = cut
+    assert t("list", "")["kind"] == "retry"
+    assert t("get", "a", 0, 2000, "/dev/null")["kind"] == "retry"
+    front.after = None
+    assert t.keys("") == ["a", "b"]
+
+
+def test_a_range_that_was_not_heeded_is_not_believed(fronted, front):
+    t = fronted()
+    t.ok("put", "k", "@100")
+
+    def whole(request, answer):
+        if request.method == "GET":
+            answer.status, answer.body = 200, pattern(50)
+            answer.headers.pop("content-length", None)
+        return answer
+
+    front.after = whole
+    assert t("get", "k", 50, 50, "/dev/null")["kind"] == "retry"
+
+
+def test_a_marker_that_azure_forgot_is_no_end(fronted, front):
+    t = fronted()
+    for i in range(6):
+        t.ok("put", f"k{i}", "@1")
+    front.page = 2
+    t.keys("", "", 5)
+    front.before = lambda r: front.requests[-1] is r and len(front.requests) == mark and refusal(400, "OutOfRangeInput") or None
+    mark = len(front.requests) + 1
+    assert t.keys("", "k4") == ["k5"]
+
+
 def test_azurites_own_port_works_without_a_path_of_the_endpoint(azurite, container, tool):
     """The account in the host's name, as in a cloud."""
     host = f"{ACCOUNT}.blob.localhost"
     t = tool(provider="azure", endpoint=f"http://{host}:{azurite.port}", bucket=container, account_key=KEY,
              resolve=f"{host}:{azurite.port}:127.0.0.1")
     t.ok("put", "k", "@10")
+    assert t.keys("") == ["k"]
+    t = tool(provider="azure", endpoint=f"http://127.0.0.1:{azurite.port}", storage_account=ACCOUNT, bucket=container, account_key=KEY)
     assert t.keys("") == ["k"]
