@@ -40,9 +40,10 @@ static const struct option serve_options[] = {
 	    "Where /healthz, /readyz and /metrics are served, over plain HTTP. "
 	    "Nothing can be changed there." },
 	{ "config", "FILE", OPTION_TEXT, OPTION_SETTING, NULL, NULL, 0, 0,
-	    "Reads settings from an INI file without sections: the names of "
-	    "these "
-	    "options without their dashes, name = value." },
+	    "Reads settings from an INI file: the names of these options "
+	    "without their dashes, name = value. A section [destination NAME] "
+	    "has the options of `holdfast destination add`; it wins over a "
+	    "destination of that name that was set by command." },
 	{ "credentials-file", "FILE", OPTION_TEXT, OPTION_SETTING, NULL, NULL,
 	    0, 0,
 	    "The administrator's key pair, in the form of AWS's credentials "

@@ -1,115 +1,25 @@
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/digest.h"
-#include "base/encode.h"
 #include "base/error.h"
-#include "base/file.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
+#include "cli/destination_members.h"
 #include "cli/say.h"
 
 /* holdfast destination */
 
-#define SECRET_MAX_BYTES (64 * 1024)
-
-/* ---- options into members ---- */
-
-static void
-member_name(const char *option, char *name, size_t room)
-{
-	size_t i;
-
-	snprintf(name, room, "%s", option);
-	for (i = 0; name[i] != '\0'; i++)
-		if (name[i] == '-')
-			name[i] = '_';
-}
-
 static int
-is_option(const struct option *option, const char *const *names)
+is_field(const struct option *option)
 {
-	for (; *names != NULL; names++)
-		if (strcmp(*names, option->name) == 0)
-			return 1;
-	return 0;
-}
-
-static char *
-read_text(const char *path, struct error *err)
-{
-	size_t len;
-	char *text;
-
-	text = file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path,
-	    SECRET_MAX_BYTES, &len, err);
-	return text;
-}
-
-/* The whole file's text as a member; its last line's end is cut off. */
-static int
-add_file(json_t *body, const char *name, const char *path, int whole,
-    struct error *err)
-{
-	char *text = read_text(path, err);
-	size_t len;
-	int failed;
-
-	if (text == NULL)
-		return error_add(err, "--%s", name);
-	len = whole ? strlen(text) : strcspn(text, "\r\n");
-	failed = json_object_set_new(body, name, json_stringn(text, len));
-	bytes_wipe(text, strlen(text));
-	free(text);
-	return failed
-	    ? error_set(err, ERR_INVALID, "%s: %s is not a text", name, path)
-	    : 0;
-}
-
-static int
-add_option(json_t *body, const struct arguments *args,
-    const struct option *option, struct error *err)
-{
-	static const char *const files[] = { "service-account-json", "ca-cert",
-		NULL };
-	const char *text = arguments_text(args, option->name, 0);
-	char name[64];
-	size_t len;
-
-	member_name(option->name, name, sizeof(name));
-	len = strlen(name);
-	if (is_option(option, files))
-		return add_file(body, name, text, 1, err);
-	if (len > 5 && strcmp(name + len - 5, "_file") == 0) {
-		name[len - 5] = '\0';
-		return add_file(body, name, text, 0, err);
-	}
-	switch (option->type) {
-	case OPTION_FLAG:
-		return json_object_set_new(body, name,
-		    json_boolean(arguments_flag(args, option->name)));
-	case OPTION_DURATION:
-		strncat(name, "_ms", sizeof(name) - len - 1);
-		/* fallthrough */
-	case OPTION_NUMBER:
-	case OPTION_SIZE:
-		return json_object_set_new(body, name,
-		    json_integer(
-			(json_int_t)arguments_number(args, option->name)));
-	default:
-		if (json_object_set_new(body, name, json_string(text)) != 0)
-			return error_set(err, ERR_INVALID, "--%s is not a text",
-			    option->name);
-		return 0;
-	}
+	return strcmp(option->name, "data") != 0 &&
+	    strcmp(option->name, "json") != 0;
 }
 
 static json_t *
 request_of(const struct arguments *args, struct error *err)
 {
-	static const char *const others[] = { "data", "json", NULL };
 	const struct option *option;
 	const char *who = getenv("SUDO_USER");
 	json_t *body;
@@ -120,9 +30,10 @@ request_of(const struct arguments *args, struct error *err)
 	body = json_pack("{s:s}", "who", who == NULL ? "command line" : who);
 	for (i = 0; i < args->command->n_options; i++) {
 		option = &args->command->options[i];
-		if (is_option(option, others) || args->given[i].n == 0)
+		if (!is_field(option) || args->given[i].n == 0)
 			continue;
-		if (add_option(body, args, option, err) != 0) {
+		if (destination_member(body, option,
+			args->given[i].values[0].text, err) != 0) {
 			json_decref(body);
 			return NULL;
 		}

@@ -88,8 +88,14 @@ flag_value(const char *text)
 	return -1;
 }
 
-static int
-parse_quantity(const struct option *option, const char *text, uint64_t *value)
+int
+option_is_yes(const char *text)
+{
+	return flag_value(text) == 1;
+}
+
+int
+option_quantity(const struct option *option, const char *text, uint64_t *value)
 {
 	switch (option->type) {
 	case OPTION_SIZE:
@@ -126,7 +132,7 @@ check_quantity(const struct option *option, const char *origin,
 	char least[32], most[32];
 	uint64_t value;
 
-	if (parse_quantity(option, text, &value) != 0)
+	if (option_quantity(option, text, &value) != 0)
 		return error_set(err, ERR_INVALID, "%s: \"%s\" is not %s",
 		    origin, text, forms[option->type]);
 	if (value >= option->min && (option->max == 0 || value <= option->max))
@@ -141,8 +147,8 @@ check_quantity(const struct option *option, const char *origin,
 	    "%s: %s is out of range: give %s to %s", origin, text, least, most);
 }
 
-static int
-check_value(const struct option *option, const char *origin, const char *text,
+int
+option_check(const struct option *option, const char *origin, const char *text,
     struct error *err)
 {
 	char choices[128];
@@ -197,7 +203,7 @@ add_value(struct arguments *args, const struct option *option,
 {
 	size_t i = (size_t)(option - args->command->options);
 
-	if (check_value(option, origin, text, err) != 0)
+	if (option_check(option, origin, text, err) != 0)
 		return -1;
 	if (args->given[i].n > 0 && !(option->flags & OPTION_REPEATED))
 		return error_set(err, ERR_INVALID,
@@ -412,9 +418,12 @@ add_config(struct arguments *args, const char *path, struct error *err)
 		return error_add(err, "--config");
 	for (i = 0; i < config_count(args->config); i++) {
 		setting = config_at(args->config, i);
+		if (strncmp(setting->section, "destination ", 12) == 0)
+			continue; /* cli/presets.h */
 		if (setting->section[0] != '\0')
 			return config_refuse(args->config, setting, err,
-			    "there are no sections: take out [%s]",
+			    "there are no sections but [destination NAME]: "
+			    "take out [%s]",
 			    setting->section);
 		option = find_option(
 		    args->command, setting->name, strlen(setting->name));
@@ -498,7 +507,7 @@ arguments_number(const struct arguments *args, const char *name)
 	uint64_t value;
 
 	if (text == NULL ||
-	    parse_quantity(&args->command->options[index_of(args, name)], text,
+	    option_quantity(&args->command->options[index_of(args, name)], text,
 		&value) != 0)
 		return 0;
 	return value;

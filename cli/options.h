@@ -104,6 +104,14 @@ int arguments_flag(const struct arguments *, const char *name);
 /* A number, a size in bytes, or a duration in milliseconds; 0 without one. */
 uint64_t arguments_number(const struct arguments *, const char *name);
 
+/* Whether a text is a value of an option: 0, or -1 and *err, which names it by
+ * its origin. */
+int option_check(const struct option *, const char *origin, const char *text,
+    struct error *err);
+/* What a valid text means. */
+int option_quantity(const struct option *, const char *text, uint64_t *value);
+int option_is_yes(const char *text);
+
 /* HOLDFAST_NAME. */
 void option_environment(const struct option *, char *name, size_t room);
 

@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/credentials.h"
 #include "cli/endpoints.h"
+#include "cli/presets.h"
 #include "cli/process.h"
 #include "console/admin.h"
 #include "replicator/replicator.h"
@@ -155,8 +156,14 @@ make_replicator(struct serving *s, struct error *err)
 	struct replicator_options options = {
 		.dir = arguments_text(s->args, "data", 0),
 	};
+	struct presets presets;
 
-	s->replicator = replicator_start(s->store, &options, err);
+	if (presets_read(&presets, s->args, err) == 0) {
+		options.presets = presets.presets;
+		options.n_presets = presets.n;
+		s->replicator = replicator_start(s->store, &options, err);
+	}
+	presets_free(&presets);
 	return s->replicator == NULL ? -1 : 0;
 }
 

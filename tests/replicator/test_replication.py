@@ -320,3 +320,20 @@ def test_paused_resumed_removed(pair):
     pair.command("destination", "remove", "far")
     assert pair.command("destination", "remove", "far", check=False).returncode != 0
     assert "backups/k" in pair.far_keys()
+
+
+def test_a_destination_of_the_configuration_file_wins(pair):
+    config = pair.near.own_root / "config"
+    secret = pair.near.own_root / "far-secret"
+    secret.write_text(pair.far.secret_key + "\n")
+    config.write_text(f"[destination filed]\nprovider = s3\nendpoint = {pair.proxy.url}\nbucket = outside\npath = copy\n"
+                      f"access-key-id = {pair.far.access_key}\nsecret-access-key-file = {secret}\nconcurrency = 3\n")
+    pair.near.args += ["--config", str(config)]
+    pair.near.restart()
+    pair.s3.put_object(Bucket="backups", Key="k", Body=b"x")
+    pair.wait_even()
+    assert "backups/k" in pair.far_keys()
+    s = pair.status()
+    assert s["name"] == "filed" and s["from_config"] and s["fields"]["concurrency"] == 3
+    assert "configuration file" in pair.command("destination", "remove", "filed", check=False).stderr
+    assert pair.far.secret_key.encode() not in (pair.near.data / "index" / "data.mdb").read_bytes()

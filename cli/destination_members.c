@@ -1,0 +1,83 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "cli/destination_members.h"
+
+#define TEXT_MAX_BYTES (64 * 1024)
+
+static void
+member_name(const char *option, char *name, size_t room)
+{
+	size_t i;
+
+	snprintf(name, room, "%s", option);
+	for (i = 0; name[i] != '\0'; i++)
+		if (name[i] == '-')
+			name[i] = '_';
+}
+
+/* The whole file's text as a member, or its first line. */
+static int
+add_file(json_t *body, const char *name, const char *path, int whole,
+    struct error *err)
+{
+	size_t len, used;
+	char *text;
+	int failed;
+
+	text = file_read(strcmp(path, "-") == 0 ? "/dev/stdin" : path,
+	    TEXT_MAX_BYTES, &len, err);
+	if (text == NULL)
+		return error_add(err, "%s", name);
+	used = whole ? len : strcspn(text, "\r\n");
+	failed = json_object_set_new(body, name, json_stringn(text, used));
+	bytes_wipe(text, len);
+	free(text);
+	return failed
+	    ? error_set(err, ERR_INVALID, "%s: %s is not a text", name, path)
+	    : 0;
+}
+
+int
+destination_member(json_t *body, const struct option *option, const char *text,
+    struct error *err)
+{
+	char name[80];
+	uint64_t number = 0;
+	size_t len;
+	int failed;
+
+	member_name(option->name, name, sizeof(name));
+	len = strlen(name);
+	if (strcmp(name, "service_account_json") == 0 ||
+	    strcmp(name, "ca_cert") == 0)
+		return add_file(body, name, text, 1, err);
+	if (len > 5 && strcmp(name + len - 5, "_file") == 0) {
+		name[len - 5] = '\0';
+		return add_file(body, name, text, 0, err);
+	}
+	switch (option->type) {
+	case OPTION_FLAG:
+		failed = json_object_set_new(
+		    body, name, json_boolean(option_is_yes(text)));
+		break;
+	case OPTION_DURATION:
+	case OPTION_NUMBER:
+	case OPTION_SIZE:
+		if (option->type == OPTION_DURATION)
+			snprintf(name + len, sizeof(name) - len, "_ms");
+		(void)option_quantity(option, text, &number);
+		failed = json_object_set_new(
+		    body, name, json_integer((json_int_t)number));
+		break;
+	default:
+		failed = json_object_set_new(body, name, json_string(text));
+	}
+	return failed
+	    ? error_set(err, ERR_INVALID, "--%s is not a text", option->name)
+	    : 0;
+}
