@@ -104,6 +104,8 @@ struct remote_upload {
 	/* All parts but the last have this size. begin() chooses it when it is
 	 * 0, and else takes it. */
 	uint64_t part_bytes;
+	/* For finish(), where limits say finish_sends; not durable. */
+	const struct remote_source *source;
 };
 /* A part that was sent: what finishing needs to name it. */
 struct remote_part {
@@ -153,6 +155,13 @@ struct destination_limits {
 	    same_key_interval_ms; /* Google: 1000 between changes of a key */
 	int can_condition;        /* put with if_absent is atomic */
 	int stage_is_hidden; /* parts are invisible until finish (all four) */
+	/* Google: an upload takes its bytes in order. The caller sends one part
+	 * after another, none at the same time as another of that upload. */
+	int parts_in_order;
+	/* Google: the object's last bytes make it visible, so that part() keeps
+	 * them back and finish() sends them: the caller sets
+	 * remote_upload.source before it, open for reading. */
+	int finish_sends;
 };
 
 struct destination_protocol {

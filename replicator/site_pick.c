@@ -47,6 +47,8 @@ pick_part(struct site *site, struct item *item, int publish)
 	while (u->next < u->n_parts && u->parts[u->next] != PART_TODO)
 		u->next++;
 	if (u->next < u->n_parts) {
+		if (site->limits.parts_in_order && item->running > 0)
+			return job;
 		job.type = JOB_PART;
 		job.part = u->next;
 		u->parts[u->next++] = PART_RUNNING;

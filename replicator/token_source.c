@@ -1,5 +1,6 @@
 #include <jansson.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ struct token_source {
 	const struct token_methods *methods;
 	void *arg;
 	char *principal;
+	char learnt[256];      /* written once, before has_learnt */
+	atomic_int has_learnt; /* the principal is that */
 
 	pthread_mutex_t lock; /* of what follows; held while fetching */
 	struct buffer token;
@@ -91,6 +94,10 @@ fetch(struct token_source *s, struct http_client *http, struct fault *fault)
 	    ? answer.expires_ms - REFRESH_MS
 	    : now_ms + life_ms / 2;
 	s->fetched_ms = clock_monotonic_ms();
+	if (answer.principal[0] != '\0' && !atomic_load(&s->has_learnt)) {
+		memcpy(s->learnt, answer.principal, sizeof(s->learnt));
+		atomic_store(&s->has_learnt, 1);
+	}
 	return 0;
 }
 
@@ -131,7 +138,7 @@ token_refused(struct token_source *s)
 const char *
 token_principal(const struct token_source *s)
 {
-	return s->principal;
+	return atomic_load(&s->has_learnt) ? s->learnt : s->principal;
 }
 
 static int

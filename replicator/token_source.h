@@ -13,6 +13,7 @@
 struct token_answer {
 	struct buffer token; /* without "Bearer "; wiped by the source */
 	int64_t expires_ms;
+	char principal[256]; /* learnt by the way; empty: as it was made with */
 };
 
 struct token_methods {

@@ -360,11 +360,17 @@ finish_upload(struct site *site, struct destination_session *session,
     struct item *item, struct sending *s, struct fault *fault)
 {
 	struct item_upload *u = item->upload;
+	struct remote_upload remote = u->remote;
 	struct collecting c = { NULL, 0, u->n_parts };
 	enum outcome outcome = OUTCOME_FAULT;
 	char key[NOTE_KEY_BYTES];
 	int rc;
 
+	if (site->limits.finish_sends) {
+		if ((rc = sending_open(s, fault)) != 0)
+			return rc > 0 ? OUTCOME_GONE : OUTCOME_FAULT;
+		remote.source = &s->source;
+	}
 	if ((c.parts = calloc(u->n_parts, sizeof(*c.parts))) == NULL)
 		return fault_set(fault, FAULT_RETRY, "no memory"),
 		       OUTCOME_FAULT;
@@ -377,7 +383,7 @@ finish_upload(struct site *site, struct destination_session *session,
 		goto out;
 	}
 	if (site->table->finish(destination_call(session), &s->object,
-		&u->remote, c.parts, c.n, fault) == 0)
+		&remote, c.parts, c.n, fault) == 0)
 		outcome = OUTCOME_DONE;
 	else if (fault->kind == FAULT_MISSING) {
 		/* Either it is long gone, or an earlier call finished it. */

@@ -310,6 +310,7 @@ do_finish(char **words, int n)
 	subject_open(&s, words, n, 6);
 	snprintf(upload.state, sizeof(upload.state), "%s", words[3]);
 	upload.part_bytes = strtoull(words[4], NULL, 10);
+	upload.source = &s.source;
 	for (at = strtok(words[5], ","); at != NULL && count < 1000;
 	     at = strtok(NULL, ",")) {
 		if ((equals = strchr(at, '=')) == NULL)
@@ -339,6 +340,7 @@ do_multipart(char **words, int n)
 
 	subject_open(&s, words, n, 3);
 	upload.part_bytes = s.part_bytes;
+	upload.source = &s.source;
 	rc = table->begin(call, &s.object, &upload, &f);
 	if (rc == 0) {
 		count =
