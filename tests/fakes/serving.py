@@ -103,7 +103,7 @@ class Fake:
                     self.close_connection = True
                     self.connection.shutdown(socket.SHUT_RDWR)
 
-            do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = run
+            do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = do_HEAD = run
 
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
