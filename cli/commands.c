@@ -116,6 +116,10 @@ static const struct option serve_options[] = {
 	{ "scrub-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "7d", NULL,
 	    SECOND, 3650 * DAY,
 	    "How long from the start of one of its rounds to the next." },
+	{ "audit-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "24h",
+	    NULL, 0, 365 * DAY,
+	    "How often each destination's listing is compared with what is "
+	    "here; 0: only when asked (`holdfast audit`)." },
 	{ "copy-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "6h", NULL,
 	    0, 365 * DAY,
 	    "How often the index is copied while running, for `holdfast "
@@ -186,6 +190,15 @@ static const struct option destination_set_options[] = {
 static const struct option destination_test_options[] = {
 	OPTION_DATA,
 	DESTINATION_FIELDS,
+	OPTION_JSON,
+};
+
+static const struct option audit_options[] = {
+	OPTION_DATA,
+	{ "read-data", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Reads every byte there, too, and compares it." },
+	{ "rate", "SIZE", OPTION_SIZE, 0, "32MiB", NULL, 1024,
+	    1024 * 1024 * MIB, "Bytes a second that are read there." },
 	OPTION_JSON,
 };
 
@@ -276,6 +289,15 @@ const struct command commands[] = {
 	{ "destination remove", "NAME", 1, 1,
 	    "forget a destination; nothing there is changed", NULL,
 	    data_options, N(data_options), run_destination_remove },
+	{ "audit", "DESTINATION", 1, 1,
+	    "compare a destination with what is here",
+	    "Compares the listing there with what is here, by size and "
+	    "checksum, at a limited rate. What is missing or differs there is "
+	    "sent again; what is there alone is told and left as it is. A "
+	    "running server does so by itself once a day (--audit-interval). "
+	    "Exit status: 0 the same, 1 differences found, 2 wrong usage, 3 "
+	    "could not compare.",
+	    audit_options, N(audit_options), run_audit },
 	{ "status", NULL, 0, 0, "show what a store holds and how it fares",
 	    "With a server on the data directory, also what the server does.",
 	    list_options, N(list_options), run_status },

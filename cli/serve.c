@@ -155,6 +155,8 @@ make_replicator(struct serving *s, struct error *err)
 {
 	struct replicator_options options = {
 		.dir = arguments_text(s->args, "data", 0),
+		.audit_interval_ms =
+		    arguments_number(s->args, "audit-interval"),
 	};
 	struct presets presets;
 

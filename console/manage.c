@@ -27,6 +27,8 @@ static const struct {
 	{ "PATCH", "/v1/destinations/", 1, manage_set_destination },
 	{ "DELETE", "/v1/destinations/", 1, manage_remove_destination },
 	{ "POST", "/v1/destination-tests", 0, manage_test_destination },
+	{ "POST", "/v1/audits/", 1, manage_audit },
+	{ "GET", "/v1/audits/", 1, manage_audit_status },
 	{ "GET", "/v1/status", 0, manage_status },
 };
 

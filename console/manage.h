@@ -33,6 +33,9 @@ struct store;
  *     DELETE /v1/destinations/NAME    nothing outside is changed
  *     POST   /v1/destination-tests    {"name"} of a saved one, or fields;
  *                                     {"passed", "rows": [...]}
+ *     POST   /v1/audits/NAME          {"read_data", "bytes_per_second"}: begins
+ *                                     to compare a destination
+ *     GET    /v1/audits/NAME          how far it is, and what it has found
  *     GET    /v1/status
  *
  * A failure answers {"error": SENTENCE}. Names in paths are percent-encoded.

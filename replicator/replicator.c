@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "replicator/audit.h"
+#include "replicator/auditor.h"
 #include "replicator/owner.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
@@ -35,6 +36,8 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	}
 	if (replicator_load(r, options, err) != 0 || trimmer_start(r, err) != 0)
 		goto fail;
+	if (auditor_start(r, options->audit_interval_ms, err) != 0)
+		goto fail;
 	replicator_lend(r);
 	return r;
 
@@ -49,6 +52,7 @@ replicator_stop(struct replicator *r)
 	if (r == NULL)
 		return;
 	replicator_withdraw(r);
+	auditor_stop(r);
 	/* The trimmer first: it would take an empty list for leave. */
 	trimmer_stop(r);
 	while (r->n_entries > 0)

@@ -81,6 +81,7 @@ struct replicator_options {
 	const char *dir; /* the data directory: key file, audit log */
 	const struct replicator_preset *presets;
 	size_t n_presets;
+	uint64_t audit_interval_ms; /* 0: audits only when asked */
 	/* For tests alone: the publish rule is off; nothing is written down at
 	 * the end, as in a crash. */
 	int unordered, crash;
@@ -147,6 +148,39 @@ struct backup_status {
 typedef int backup_visit(const struct backup_status *, void *arg);
 int replicator_backups(struct replicator *, const char *destination,
     backup_visit *, void *arg, struct error *err);
+
+/* An audit compares a destination's listing with what is here, and sends again
+ * what is missing or differs there. What is there alone is told, never removed.
+ */
+struct audit_options {
+	int read_data;             /* every byte is read and compared */
+	uint64_t bytes_per_second; /* of what is read; 0: 32 MiB */
+	int scheduled;
+};
+enum audit_finding {
+	AUDIT_MISSING,
+	AUDIT_DIFFERENT,
+	AUDIT_FOREIGN
+};
+struct audit_figures {
+	int running, waiting;
+	int64_t started_ms, ended_ms; /* 0: never */
+	uint64_t objects, total;      /* seen, and how many there are */
+	uint64_t bytes_read;
+	uint64_t missing, different, foreign, sent_again;
+	uint64_t pending; /* not compared: a change of them is under way */
+	uint64_t parked;  /* not compared: the destination cannot take them */
+	uint64_t runs, failures; /* since the start */
+	char error[512];         /* why the last one did not come to its end */
+};
+typedef void audit_visit(
+    enum audit_finding, const char *key, const char *text, void *arg);
+/* Begins one, or is content with one that waits. */
+int replicator_audit(struct replicator *, const char *name,
+    const struct audit_options *, const char *who, struct error *err);
+/* The last one's figures, and its first findings (visit NULL: none). */
+int replicator_audit_status(struct replicator *, const char *name,
+    struct audit_figures *, audit_visit *, void *arg, struct error *err);
 
 /* Whether there is any destination. */
 int replicator_is_used(struct replicator *);

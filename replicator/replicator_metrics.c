@@ -69,6 +69,57 @@ static const struct metric {
 	    STATUS(clock_offset_ms), 1000, 0 },
 };
 
+#define FIGURE(field) offsetof(struct audit_figures, field)
+
+static const struct audit_metric {
+	const char *name, *type, *help;
+	size_t offset;
+	double divisor;
+	int is_time; /* signed */
+} audit_metrics[] = {
+	{ "audit_timestamp_seconds", "gauge",
+	    "When it was last compared; 0: not since the start.",
+	    FIGURE(ended_ms), 1000, 1 },
+	{ "audit_missing", "gauge",
+	    "Objects that the last audit did not find there.", FIGURE(missing),
+	    1, 0 },
+	{ "audit_different", "gauge",
+	    "Objects that differed there at the last audit.", FIGURE(different),
+	    1, 0 },
+	{ "audit_foreign", "gauge", "Objects that are there alone.",
+	    FIGURE(foreign), 1, 0 },
+	{ "audit_failures_total", "counter",
+	    "Audits that did not come to their end, since the start.",
+	    FIGURE(failures), 1, 0 },
+};
+
+static void
+write_audit(struct replicator *r, struct buffer *out,
+    const struct audit_metric *m, const struct destination_status *status,
+    size_t n)
+{
+	struct audit_figures figures;
+	const char *at;
+	size_t j;
+
+	buffer_printf(out,
+	    "# HELP holdfast_destination_%s %s\n"
+	    "# TYPE holdfast_destination_%s %s\n",
+	    m->name, m->help, m->name, m->type);
+	for (j = 0; j < n; j++) {
+		if (replicator_audit_status(
+			r, status[j].name, &figures, NULL, NULL, NULL) != 0)
+			continue;
+		at = (const char *)&figures + m->offset;
+		buffer_printf(out,
+		    "holdfast_destination_%s{destination=\"%s\"} %.17g\n",
+		    m->name, status[j].name,
+		    (m->is_time ? (double)*(const int64_t *)(const void *)at
+				: (double)*(const uint64_t *)(const void *)at) /
+			m->divisor);
+	}
+}
+
 static double
 value_of(const struct metric *m, const struct destination_status *s)
 {
@@ -108,5 +159,8 @@ replicator_metrics(struct replicator *r, struct buffer *out)
 			    metrics[i].name, status[j].name,
 			    value_of(&metrics[i], &status[j]));
 	}
+	for (i = 0;
+	     n > 0 && i < sizeof(audit_metrics) / sizeof(audit_metrics[0]); i++)
+		write_audit(r, out, &audit_metrics[i], status, n);
 	free(status);
 }

@@ -32,6 +32,8 @@ struct replicator {
 	struct entry **entries;
 	size_t n_entries;
 
+	struct auditor *auditor;
+
 	/* What the store reads through. */
 	struct remote remote;
 	atomic_int ending;

@@ -233,6 +233,11 @@ int site_forget(struct store *, const char *name, struct error *err);
 int site_pause(struct site *, int pause, const char *reason, struct error *err);
 void site_nudge(struct site *); /* try again at once */
 void site_status(struct site *, struct destination_status *);
+/* Whether a change of the key is not outside yet, a delete among them. */
+int site_is_pending(struct site *, struct slice bucket, struct slice key);
+/* What the key holds now goes out again. */
+void site_send_again(
+    struct site *, struct slice bucket, struct slice key, uint64_t version);
 const char *site_object_status(struct site *, struct slice bucket,
     struct slice key, const struct object_record *);
 

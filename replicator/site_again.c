@@ -1,0 +1,83 @@
+#include <string.h>
+
+#include "base/clock.h"
+#include "replicator/site.h"
+#include "store/record.h"
+
+/* For audits: what is under way, and what is to be sent once more. */
+
+struct deferred {
+	const char *hash;
+	int found;
+};
+
+static int
+see_deferred(struct slice key, struct slice value, void *arg)
+{
+	struct deferred *d = arg;
+	size_t len = strlen(d->hash);
+
+	(void)value;
+	d->found =
+	    key.len > len && memcmp(key.at + key.len - len, d->hash, len) == 0;
+	return d->found;
+}
+
+/* A delete that was put off. */
+static int
+is_deferred(struct site *site, struct slice bucket, struct slice key)
+{
+	char note_key[NOTE_KEY_BYTES], prefix[NOTE_KEY_BYTES];
+	struct deferred d = { NULL, 0 };
+
+	if (site->n_deferred == 0)
+		return 0;
+	note_hashed(&site->names, 'x', bucket, key, note_key);
+	d.hash = strrchr(note_key, '/') + 1;
+	note_plain(&site->names, 'x', prefix);
+	strncat(prefix, "/", sizeof(prefix) - strlen(prefix) - 1);
+	(void)store_notes(site->store, slice_text(prefix), SLICE_NULL,
+	    see_deferred, &d, NULL);
+	return d.found;
+}
+
+int
+site_is_pending(struct site *site, struct slice bucket, struct slice key)
+{
+	/* As one that has changed just now. */
+	struct object_record rec = { .mtime_ms = clock_wall_ms() };
+	const char *status;
+	int deferred;
+
+	status = site_object_status(site, bucket, key, &rec);
+	if (status != NULL && strcmp(status, "PENDING") == 0)
+		return 1;
+	pthread_mutex_lock(&site->lock);
+	deferred = is_deferred(site, bucket, key);
+	pthread_mutex_unlock(&site->lock);
+	return deferred;
+}
+
+void
+site_send_again(
+    struct site *site, struct slice bucket, struct slice key, uint64_t version)
+{
+	struct key_note note = { .what = JOURNAL_PUT,
+		.version = version,
+		.time_ms = clock_wall_ms(),
+		.bucket = bucket,
+		.key = key };
+	struct buffer value = BUFFER_INIT;
+	char note_key[NOTE_KEY_BYTES];
+
+	key_note_encode(&value, &note);
+	note_hashed(&site->names, 'd', bucket, key, note_key);
+	pthread_mutex_lock(&site->lock);
+	batch_set(&site->batch, note_key, buffer_slice(&value));
+	site->n_dirty++;
+	site->consistent_at = UINT64_MAX;
+	site->state_changed = 1;
+	pthread_cond_signal(&site->work);
+	pthread_mutex_unlock(&site->lock);
+	buffer_free(&value);
+}
