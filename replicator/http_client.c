@@ -11,6 +11,11 @@
 
 #define CONNECT_TIMEOUT_MS 10000
 #define STALL_TIMEOUT_MS 30000
+/* The services that tell a machine or pod its credentials are on its own link,
+ * and what they say is nobody else's matter. */
+#define METADATA_HOSTS \
+	"169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254," \
+	"fd00:ec2::23,metadata.google.internal"
 #define IO_BUFFER_BYTES 65536L
 
 int
@@ -117,7 +122,7 @@ set_common(struct http_client *client)
 
 	/* An empty proxy, unlike none, keeps the environment out. */
 	curl_easy_setopt(curl, CURLOPT_PROXY, s->proxy != NULL ? s->proxy : "");
-	curl_easy_setopt(curl, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(curl, CURLOPT_NOPROXY, METADATA_HOSTS);
 	curl_easy_setopt(curl, CURLOPT_PROXYAUTH,
 	    https ? (long)CURLAUTH_ANY : (long)CURLAUTH_BASIC);
 	curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

@@ -293,3 +293,11 @@ def test_azurite_itself_accepts_the_tokens(tool, tmp_path):
             assert answer["kind"] == "person" and answer["status"] in (401, 403), "a token that has expired"
     finally:
         peer.close()
+
+
+def test_a_machines_own_services_are_not_asked_by_a_proxy(azure, entra):
+    entra.machine = CLIENT
+    t = azure(client_secret=None, use_instance_role=True, proxy="http://127.0.0.1:1", resolve=f"169.254.169.254:80:127.0.0.1:{entra.port}")
+    answer = t("put", "k", "@10")
+    assert "The proxy http://127.0.0.1:1" in answer["text"], "for the blobs"
+    assert [r.path for r in entra.requests] == ["/metadata/identity/oauth2/token"]
