@@ -5,10 +5,6 @@
 #include "replicator/destination.h"
 #include "replicator/http_client.h"
 
-/* A program may be linked without a protocol. */
-#pragma weak destination_google
-#pragma weak destination_azure
-
 struct destination {
 	const struct destination_protocol *protocol;
 	void *shared;
