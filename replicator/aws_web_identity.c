@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "replicator/aws_sources.h"
-#include "replicator/s3_private.h"
+#include "replicator/xml_read.h"
 
 #define TOKEN_MAX_BYTES 32768
 
@@ -26,8 +26,10 @@ take(char *to, size_t room, struct slice text)
 }
 
 static int
-sts_leaf(const char *path, struct slice text, void *arg)
+sts_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct sts_answer *a = arg;
 	const char *name = strrchr(path, '/');
 
@@ -146,7 +148,7 @@ aws_fetch_web_identity(const struct aws_role *role, struct http_client *http,
 		fault->fate_unknown = 0;
 		goto done;
 	}
-	s3_xml_read(buffer_slice(&call.answer), sts_leaf, &answer);
+	xml_read(buffer_slice(&call.answer), sts_leaf, &answer);
 	if (call.status != 200) {
 		refusal(role, &call, &answer, fault);
 		goto done;

@@ -18,8 +18,10 @@ struct arn {
 };
 
 static int
-arn_leaf(const char *path, struct slice text, void *arg)
+arn_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct arn *a = arg;
 	const char *end = strrchr(path, '/');
 
@@ -131,7 +133,7 @@ s3_identity(struct s3_session *s, char *arn, size_t room)
 		s->shared->credentials, s->http, &keys, &ignored) != 0)
 		return -1;
 	if (ask(s, &keys, &call) == 0 && call.status == 200)
-		s3_xml_read(buffer_slice(&call.answer), arn_leaf, &a);
+		xml_read(buffer_slice(&call.answer), arn_leaf, &a);
 	aws_keys_clear(&keys);
 	http_call_clear(&call);
 	return arn[0] != '\0' ? 0 : -1;

@@ -89,8 +89,10 @@ give_entry(struct page *p)
 }
 
 static int
-page_element(const char *path, struct slice text, void *arg)
+page_element(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	static const char root[] = "ListBucketResult";
 	struct page *p = arg;
 	int64_t ms;
@@ -224,7 +226,7 @@ read_page(struct page *p, struct slice prefix, struct fault *fault)
 	p->truncated = p->is_v2 = p->is_listing = p->keys = 0;
 	p->encoded = says_encoded(buffer_slice(&s->call.answer));
 	buffer_clear(&p->token);
-	if (s3_xml_read(buffer_slice(&s->call.answer), page_element, p) != 0 ||
+	if (xml_read(buffer_slice(&s->call.answer), page_element, p) != 0 ||
 	    !p->is_listing)
 		return fault_set(
 		    fault, FAULT_RETRY, "The store's listing cannot be read.");

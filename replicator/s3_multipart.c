@@ -31,8 +31,10 @@ struct finding {
 };
 
 static int
-find_leaf(const char *path, struct slice text, void *arg)
+find_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct finding *f = arg;
 	size_t a = strlen(path), b = strlen(f->end);
 
@@ -89,7 +91,7 @@ s3_upload_begin(void *session, const struct remote_object *o,
 	}
 	if (rc != 0)
 		return -1;
-	s3_xml_read(buffer_slice(&s->call.answer), find_leaf, &find);
+	xml_read(buffer_slice(&s->call.answer), find_leaf, &find);
 	if (id.failed || id.len <= 1 || id.len > UPLOAD_ID_MAX_BYTES)
 		rc = fault_set(fault, FAULT_RETRY,
 		    "The store began an upload without naming it.");
@@ -112,7 +114,7 @@ add_upload_id(struct buffer *query, const struct remote_upload *upload)
 
 static int
 part_once(struct s3_session *s, const struct remote_object *o,
-    struct s3_payload *p, const char *query, struct fault *fault)
+    struct payload *p, const char *query, struct fault *fault)
 {
 	struct s3_request req = { .op = S3_MULTIPART,
 		.method = "PUT",
@@ -126,8 +128,7 @@ part_once(struct s3_session *s, const struct remote_object *o,
 /* A part's ETag is its MD5 at most stores; it cannot be read back where not,
  * and then Content-MD5 and the size of the whole must do. */
 static int
-verify_part(
-    struct s3_session *s, const struct s3_payload *p, struct fault *fault)
+verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 {
 	atomic_int *learnt = &s->shared->md5_parts;
 	uint8_t md5[MD5_BYTES];
@@ -155,11 +156,11 @@ s3_part(void *session, const struct remote_object *o,
 {
 	struct s3_session *s = session;
 	struct buffer query = BUFFER_INIT;
-	struct s3_payload p;
+	struct payload p;
 	struct slice etag;
 	int rc = -1;
 
-	if (s3_payload_open(&p, source, offset, len, fault) != 0)
+	if (payload_open_sha256(&p, source, offset, len, fault) != 0)
 		return -1;
 	buffer_printf(&query, "partNumber=%" PRIu32 "&", number);
 	add_upload_id(&query, upload);
@@ -186,7 +187,7 @@ s3_part(void *session, const struct remote_object *o,
 	part->number = number;
 
 done:
-	s3_payload_close(&p);
+	payload_close(&p);
 	buffer_free(&query);
 	return rc;
 }

@@ -11,6 +11,8 @@
 #include "replicator/credentials.h"
 #include "replicator/destination.h"
 #include "replicator/http_client.h"
+#include "replicator/payload.h"
+#include "replicator/xml_read.h"
 
 /*
  * Between the files of the S3 protocol (s3_*.c): AWS and stores that speak like
@@ -119,31 +121,13 @@ int s3_refusal_fault(const struct s3_shared *, enum s3_op,
     const struct http_call *, const struct s3_refusal *, struct fault *);
 const char *s3_permission(enum s3_op);
 
-/* XML in: path is the names from the root joined by '/', without namespaces.
- * Called for each element without children, and with text.at == NULL at the end
- * of one with children. 0, or -1: not well-formed, or the visitor gave up. */
-typedef int s3_xml_visit(const char *path, struct slice text, void *arg);
-int s3_xml_read(struct slice body, s3_xml_visit *, void *arg);
-
-/* The bytes [offset, offset + len) of a source, with their digests: held in
- * memory when few, else read once for the digests and again for sending. */
-struct s3_payload {
-	const struct remote_source *source;
-	uint64_t offset, len, at;
-	char *bytes; /* NULL: streamed */
-	uint8_t md5[MD5_BYTES];
-	char sha256[2 * SHA256_BYTES + 1];
-	struct fault fault; /* of the source while sending */
-};
-int s3_payload_open(struct s3_payload *, const struct remote_source *,
-    uint64_t offset, uint64_t len, struct fault *);
-void s3_payload_close(struct s3_payload *);
-/* Makes it a request's body, with Content-MD5 where that is not refused. */
+/* Makes a payload with its SHA-256 a request's body, with Content-MD5 where
+ * that is not refused. */
 void s3_payload_attach(
-    struct s3_session *, struct s3_payload *, struct s3_request *);
+    struct s3_session *, struct payload *, struct s3_request *);
 /* s3_send of a payload: the source's fault wins. */
-int s3_payload_send(struct s3_session *, struct s3_payload *,
-    struct s3_request *, struct fault *);
+int s3_payload_send(
+    struct s3_session *, struct payload *, struct s3_request *, struct fault *);
 
 /* The headers that an object is stored with: content headers, metadata, our own
  * facts, storage class and encryption. with_tags: x-amz-tagging as well. What
@@ -197,7 +181,6 @@ int s3_identity(struct s3_session *, char *arn, size_t room);
 /* The rows about rules of the bucket that would bite: never a failure. */
 void s3_probe_rules(struct s3_session *, probe_visit *, void *arg);
 
-#define S3_MEMORY_BYTES (1U << 20) /* bodies up to this are held whole */
 #define S3_PART_BYTES (8ULL << 20)
 #define S3_PART_MAX_BYTES (5ULL << 30)
 #define S3_OWN_PREFIX "plugins/holdfast/"

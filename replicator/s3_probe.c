@@ -260,10 +260,10 @@ learn_conditions(struct probing *p, const struct contents *c)
 	struct contents copy = *c;
 	struct remote_source source = { read_contents, &copy };
 	struct fault fault = FAULT_INIT;
-	struct s3_payload payload;
+	struct payload payload;
 
 	if (atomic_load(&p->s->shared->conditions) != S3_UNKNOWN ||
-	    s3_payload_open(&payload, &source, 0, c->len, &fault) != 0)
+	    payload_open_sha256(&payload, &source, 0, c->len, &fault) != 0)
 		return;
 	s3_header(&req, "if-none-match", "*");
 	s3_payload_attach(p->s, &payload, &req);
@@ -274,7 +274,7 @@ learn_conditions(struct probing *p, const struct contents *c)
 		atomic_store(&p->s->shared->conditions, S3_YES);
 	else if (fault.status == 400 || fault.status == 501)
 		atomic_store(&p->s->shared->conditions, S3_NO);
-	s3_payload_close(&payload);
+	payload_close(&payload);
 }
 
 static void

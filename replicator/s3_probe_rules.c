@@ -60,8 +60,10 @@ number_of(struct slice text)
 }
 
 static int
-versioning_leaf(const char *path, struct slice text, void *arg)
+versioning_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct rules *r = arg;
 
 	if (is_of(r, path) && text.at != NULL && ends_with(path, "/Status"))
@@ -70,8 +72,10 @@ versioning_leaf(const char *path, struct slice text, void *arg)
 }
 
 static int
-lock_leaf(const char *path, struct slice text, void *arg)
+lock_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct rules *r = arg;
 
 	if (!is_of(r, path) || text.at == NULL)
@@ -115,8 +119,10 @@ end_rule(struct rules *r)
 }
 
 static int
-lifecycle_leaf(const char *path, struct slice text, void *arg)
+lifecycle_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct rules *r = arg;
 
 	if (!is_of(r, path))
@@ -147,13 +153,12 @@ lifecycle_leaf(const char *path, struct slice text, void *arg)
 /* 0 when the document was read. Its absence is one that says nothing. */
 static int
 read_rules(struct s3_session *s, enum s3_op op, const char *query,
-    s3_xml_visit *visit, struct rules *r, struct fault *fault)
+    xml_visit *visit, struct rules *r, struct fault *fault)
 {
 	struct s3_request req = { .op = op, .method = "GET", .query = query };
 
 	if (s3_send(s, &req, fault) == 0)
-		return s3_xml_read(buffer_slice(&s->call.answer), visit, r) ==
-			    0 &&
+		return xml_read(buffer_slice(&s->call.answer), visit, r) == 0 &&
 			r->seen
 		    ? 0
 		    : -1;

@@ -42,7 +42,7 @@ learn_refused(
 
 /* Reads back what was put. 1 when the bytes are those, 0 when not, -1. */
 static int
-read_back(struct s3_session *s, struct slice key, const struct s3_payload *p,
+read_back(struct s3_session *s, struct slice key, const struct payload *p,
     struct fault *fault)
 {
 	struct digest *md5;
@@ -53,14 +53,14 @@ read_back(struct s3_session *s, struct slice key, const struct s3_payload *p,
 	int rc = -1;
 
 	md5 = digest_new(DIGEST_MD5);
-	room = malloc(S3_MEMORY_BYTES);
+	room = malloc(PAYLOAD_MEMORY_BYTES);
 	if (md5 == NULL || room == NULL) {
 		fault_set(fault, FAULT_RETRY, "There is no memory.");
 		goto done;
 	}
 	for (at = 0; at < p->len; at += len) {
-		len = p->len - at < S3_MEMORY_BYTES ? (size_t)(p->len - at)
-						    : S3_MEMORY_BYTES;
+		len = p->len - at < PAYLOAD_MEMORY_BYTES ? (size_t)(p->len - at)
+							 : PAYLOAD_MEMORY_BYTES;
 		if (s3_get(s, key, at, len, room, fault) != 0)
 			goto done;
 		digest_update(md5, room, len);
@@ -99,7 +99,7 @@ compare_size(
 /* Does the store hold what was sent? Its ETag says so where that is an MD5;
  * whether it is, the first answers tell. */
 static int
-verify(struct s3_session *s, struct slice key, const struct s3_payload *p,
+verify(struct s3_session *s, struct slice key, const struct payload *p,
     struct fault *fault)
 {
 	struct s3_shared *shared = s->shared;
@@ -126,8 +126,8 @@ verify(struct s3_session *s, struct slice key, const struct s3_payload *p,
 
 /* One put as things are known now. *tagged: with tags of the store's own. */
 static int
-put_once(struct s3_session *s, const struct remote_object *o,
-    struct s3_payload *p, int if_absent, int *tagged, struct fault *fault)
+put_once(struct s3_session *s, const struct remote_object *o, struct payload *p,
+    int if_absent, int *tagged, struct fault *fault)
 {
 	struct s3_request req = {
 		.op = S3_PUT, .method = "PUT", .key = o->key
@@ -179,10 +179,10 @@ s3_put(void *session, const struct remote_object *o,
     const struct remote_source *source, int if_absent, struct fault *fault)
 {
 	struct s3_session *s = session;
-	struct s3_payload p;
+	struct payload p;
 	int tagged, condition, kept, rc = -1;
 
-	if (s3_payload_open(&p, source, 0, o->size, fault) != 0)
+	if (payload_open_sha256(&p, source, 0, o->size, fault) != 0)
 		return -1;
 	if (o->has_md5 && memcmp(o->md5, p.md5, MD5_BYTES) != 0) {
 		fault_set(fault, FAULT_OBJECT,
@@ -219,6 +219,6 @@ s3_put(void *session, const struct remote_object *o,
 	s3_side_clear(s, o->key, o->version);
 
 done:
-	s3_payload_close(&p);
+	payload_close(&p);
 	return rc;
 }

@@ -176,7 +176,7 @@ s3_retag(void *session, const struct remote_object *o, struct fault *fault)
 		.method = "PUT",
 		.key = o->key,
 		.query = "tagging" };
-	struct s3_payload p;
+	struct payload p;
 	struct remote_stat st;
 	int side, tag_count, rc;
 
@@ -202,10 +202,11 @@ s3_retag(void *session, const struct remote_object *o, struct fault *fault)
 	write_tags(&body, o->tags);
 	if (body.failed)
 		rc = fault_set(fault, FAULT_RETRY, "There is no memory.");
-	else if ((rc = s3_payload_open(&p, &source, 0, body.len, fault)) == 0) {
+	else if ((rc = payload_open_sha256(&p, &source, 0, body.len, fault)) ==
+	    0) {
 		s3_payload_attach(s, &p, &req);
 		rc = s3_payload_send(s, &p, &req, fault);
-		s3_payload_close(&p);
+		payload_close(&p);
 	}
 	buffer_free(&body);
 	return rc;

@@ -166,8 +166,10 @@ take(char *to, size_t room, struct slice text)
 }
 
 static int
-refusal_leaf(const char *path, struct slice text, void *arg)
+refusal_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct s3_refusal *r = arg;
 	const char *name = strrchr(path, '/');
 
@@ -208,7 +210,7 @@ s3_refusal_read(struct slice body, struct s3_refusal *r)
 	memset(r, 0, sizeof(*r));
 	if (body.len == 0)
 		return;
-	s3_xml_read(body, refusal_leaf, r);
+	xml_read(body, refusal_leaf, r);
 	region_of_message(r);
 	/* They go into sentences and host names. */
 	for (i = 0; r->message[i] != '\0'; i++)

@@ -21,12 +21,12 @@ s3_side_put(struct s3_session *s, const struct remote_object *o,
 	struct s3_request req = { .op = S3_PUT, .method = "PUT" };
 	struct buffer contents = *side, key = BUFFER_INIT;
 	struct remote_source source = { read_buffer, &contents };
-	struct s3_payload p;
+	struct payload p;
 	int rc;
 
 	if (side->failed)
 		return fault_set(fault, FAULT_RETRY, "There is no memory.");
-	if (s3_payload_open(&p, &source, 0, side->len, fault) != 0)
+	if (payload_open_sha256(&p, &source, 0, side->len, fault) != 0)
 		return -1;
 	side_object_key(o->key, o->version, &key);
 	req.key = buffer_slice(&key);
@@ -35,7 +35,7 @@ s3_side_put(struct s3_session *s, const struct remote_object *o,
 	rc = s3_payload_send(s, &p, &req, fault);
 	if (rc == 0)
 		atomic_store(&s->shared->sides, S3_YES);
-	s3_payload_close(&p);
+	payload_close(&p);
 	buffer_free(&key);
 	return rc;
 }

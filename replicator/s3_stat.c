@@ -237,8 +237,10 @@ struct tag_reading {
 };
 
 static int
-tag_leaf(const char *path, struct slice text, void *arg)
+tag_leaf(const struct xml_element *e, void *arg)
 {
+	const char *path = e->path;
+	struct slice text = e->text;
 	struct tag_reading *r = arg;
 	const char *end = strrchr(path, '/');
 
@@ -267,7 +269,7 @@ fetch_tags(struct s3_session *s, struct slice key, struct remote_stat *st,
 
 	if (s3_send(s, &req, fault) != 0)
 		return fault->kind == FAULT_PERSON ? 0 : -1;
-	s3_xml_read(buffer_slice(&s->call.answer), tag_leaf, &reading);
+	xml_read(buffer_slice(&s->call.answer), tag_leaf, &reading);
 	buffer_add_slice(&attributes, st->attributes);
 	rc = keep_pairs(st, &attributes, &tags, fault);
 	buffer_free(&attributes);
