@@ -221,6 +221,7 @@ refresh(struct aws_credentials *c, struct http_client *http)
 		return -1;
 	}
 	snprintf(fresh.source, sizeof(fresh.source), "%s", c->name);
+	fresh.generation = c->keys.generation + 1;
 	aws_keys_clear(&c->keys);
 	c->keys = fresh;
 	c->refused = 0;
@@ -284,14 +285,17 @@ aws_credentials_get(struct aws_credentials *c, struct http_client *http,
 }
 
 int
-aws_credentials_refused(struct aws_credentials *c)
+aws_credentials_refused(struct aws_credentials *c, uint64_t generation)
 {
 	int helps = 0;
 
 	pthread_mutex_lock(&c->lock);
-	if (c->fetch != NULL &&
-	    (c->tried_ms == 0 ||
-		clock_monotonic_ms() - c->tried_ms >= FETCH_INTERVAL_MS)) {
+	if (c->fetch == NULL)
+		;
+	else if (c->keys.generation != generation)
+		helps = 1;
+	else if (c->tried_ms == 0 ||
+	    clock_monotonic_ms() - c->tried_ms >= FETCH_INTERVAL_MS) {
 		c->refused = 1;
 		helps = 1;
 	}

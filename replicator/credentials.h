@@ -25,6 +25,7 @@ struct aws_keys {
 	char source[64]; /* "web identity", "container", "instance metadata",
 			  * "access key" */
 	char principal[256]; /* the role, where the source names it */
+	uint64_t generation; /* of the fetch */
 };
 
 /* The end of the hosts' names in a region's partition: "amazonaws.com". */
@@ -36,10 +37,11 @@ void aws_credentials_free(struct aws_credentials *);
 /* 0, or -1 and *fault. The client is the caller's, used for fetching. */
 int aws_credentials_get(struct aws_credentials *, struct http_client *,
     struct aws_keys *, struct fault *);
-/* The provider refused them: the next call fetches anew. 1 when that may help,
- * 0 for an access key that was given. Fetches at most once in a few seconds, so
- * that a refusal that lasts does not become a storm. */
-int aws_credentials_refused(struct aws_credentials *);
+/* The provider refused keys of that generation: unless they have been replaced
+ * meanwhile, the next call fetches anew. 1 when another try may help, 0 for an
+ * access key that was given. Fetches at most once in a few seconds, so that a
+ * refusal that lasts does not become a storm. */
+int aws_credentials_refused(struct aws_credentials *, uint64_t generation);
 void aws_keys_clear(struct aws_keys *);
 
 /* OAuth bearer tokens: Google (service account JWT, metadata server, workload

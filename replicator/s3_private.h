@@ -59,7 +59,8 @@ struct s3_shared {
 struct s3_session {
 	struct s3_shared *shared;
 	struct http_client *http;
-	struct http_call call; /* the last one, with its answer */
+	struct http_call call;    /* the last one, with its answer */
+	uint64_t keys_generation; /* what it was signed with */
 };
 
 /* What is asked for: decides the permission that a refusal names. */

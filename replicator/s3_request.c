@@ -131,6 +131,7 @@ send_once(struct s3_session *s, struct s3_request *req,
 	if (aws_credentials_get(
 		s->shared->credentials, s->http, &keys, fault) != 0)
 		return -1;
+	s->keys_generation = keys.generation;
 
 	offset_ms = atomic_load(&s->shared->clock_offset_ms);
 	now_ms = clock_wall_ms();
@@ -251,7 +252,8 @@ mend(struct s3_session *s, const struct address *address,
 		if (strcmp(refusal->code, stale[i]) == 0) {
 			if (done->keys++ > 0)
 				return 0;
-			return aws_credentials_refused(s->shared->credentials);
+			return aws_credentials_refused(
+			    s->shared->credentials, s->keys_generation);
 		}
 	return 0;
 }

@@ -382,8 +382,8 @@ finish_upload(struct site *site, struct destination_session *session,
 		outcome = OUTCOME_ANEW;
 		goto out;
 	}
-	if (site->table->finish(destination_call(session), &s->object,
-		&remote, c.parts, c.n, fault) == 0)
+	if (site->table->finish(destination_call(session), &s->object, &remote,
+		c.parts, c.n, fault) == 0)
 		outcome = OUTCOME_DONE;
 	else if (fault->kind == FAULT_MISSING) {
 		/* Either it is long gone, or an earlier call finished it. */

@@ -13,6 +13,11 @@
  *   list PREFIX [AFTER [MAX]]     remove KEY
  *   limits                        check KEY
  *   probe                         sleep MS
+ *   storm PREFIX THREADS COUNT FILE
+ *
+ * storm puts, asks for and removes COUNT objects in each of THREADS threads
+ * with sessions of their own, trying again what may be. The option --stop-after
+ * MS raises the stop flag so long after the start.
  *
  * WHAT: if-absent=1, mtime=MS, etag=TEXT, version=N, md5=0 (leave it out),
  * attr:NAME=VALUE, tag:NAME=VALUE, fail-at=OFFSET (the source breaks there),
@@ -24,12 +29,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/error.h"
@@ -56,11 +63,20 @@ static struct destination *destination;
 static struct destination_session *session;
 static void *call;
 
-static void
+static _Noreturn void
 die(const char *what, const char *why)
 {
 	fprintf(stderr, "dest_tool: %s: %s\n", what, why);
 	exit(2);
+}
+
+static uint64_t stop_at_ms; /* monotonic; 0: never */
+
+static int
+is_stopped(void *arg)
+{
+	(void)arg;
+	return stop_at_ms != 0 && clock_monotonic_ms() >= stop_at_ms;
 }
 
 static int
@@ -489,6 +505,96 @@ do_probe(void)
 	return answer;
 }
 
+struct storm {
+	pthread_t thread;
+	char **words;
+	int number, failed;
+	unsigned long count;
+	struct fault fault;
+};
+
+#define STORM_TRIES 50
+
+/* Tries again what passes by itself; changes that may have happened as well,
+ * since these are the same bytes each time. */
+static int
+insist(struct storm *storm, void *own, struct subject *s, int step)
+{
+	struct timespec pause = { 0, 100000000 };
+	struct remote_stat st;
+	int i, rc = -1;
+
+	for (i = 0; i < STORM_TRIES; i++) {
+		storm->fault = (struct fault)FAULT_INIT;
+		if (step == 0)
+			rc = table->put(
+			    own, &s->object, &s->source, 0, &storm->fault);
+		else if (step == 1) {
+			rc =
+			    table->stat(own, s->object.key, &st, &storm->fault);
+			if (rc == 0)
+				buffer_free(&st.memory);
+		} else
+			rc = table->remove(own, s->object.key, &storm->fault);
+		if (rc == 0 || storm->fault.kind != FAULT_RETRY)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+	return rc;
+}
+
+static void *
+storm_thread(void *arg)
+{
+	struct storm *storm = arg;
+	struct destination_session *own;
+	struct error err = ERROR_INIT;
+	char *words[3] = { storm->words[0], NULL, storm->words[4] }, key[200];
+	struct subject s;
+	unsigned long i;
+	int step;
+
+	own = destination_session_new(destination, NULL, NULL, &err);
+	if (own == NULL)
+		die("session", err.text);
+	for (i = 0; i < storm->count && !storm->failed; i++) {
+		snprintf(key, sizeof(key), "%s/%d/%lu", storm->words[1],
+		    storm->number, i);
+		words[1] = key;
+		subject_open(&s, words, 3, 3);
+		for (step = 0; step < 3 && !storm->failed; step++)
+			storm->failed =
+			    insist(storm, destination_call(own), &s, step) != 0;
+		subject_close(&s);
+	}
+	destination_session_free(own);
+	return NULL;
+}
+
+static json_t *
+do_storm(char **words, int n)
+{
+	struct storm storms[64];
+	int count, i;
+	json_t *answer = NULL;
+
+	if (n < 5 || (count = (int)strtol(words[2], NULL, 10)) > 64)
+		die(words[0], "too few words, or too many threads");
+	for (i = 0; i < count; i++) {
+		storms[i] = (struct storm){ .words = words,
+			.number = i,
+			.count = strtoul(words[3], NULL, 10) };
+		pthread_create(
+		    &storms[i].thread, NULL, storm_thread, &storms[i]);
+	}
+	for (i = 0; i < count; i++) {
+		pthread_join(storms[i].thread, NULL);
+		if (storms[i].failed && answer == NULL)
+			answer = result(-1, &storms[i].fault);
+	}
+	return answer != NULL ? answer : result(0, NULL);
+}
+
 static json_t *
 do_limits(void)
 {
@@ -518,6 +624,8 @@ run(char **words, int n)
 		return do_probe();
 	if (strcmp(command, "list") == 0)
 		return do_list(words, n);
+	if (strcmp(command, "storm") == 0)
+		return do_storm(words, n);
 	if (n < 2)
 		die(command, "unknown, or too few words");
 	if (strcmp(command, "sleep") == 0) {
@@ -553,7 +661,6 @@ run(char **words, int n)
 	if (strcmp(command, "abort") == 0)
 		return do_abort(words);
 	die(command, "unknown");
-	return NULL;
 }
 
 struct option_row {
@@ -625,6 +732,9 @@ read_options(struct destination_fields *f, int argc, char **argv)
 					f->provider = (enum provider)j;
 		} else if (strcmp(argv[i], "--bytes-per-second") == 0)
 			f->bytes_per_second = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--stop-after") == 0)
+			stop_at_ms = clock_monotonic_ms() +
+			    strtoull(argv[i + 1], NULL, 10);
 		else {
 			for (j = 0; j < sizeof(rows) / sizeof(rows[0]); j++)
 				if (strcmp(argv[i], rows[j].name) == 0)
@@ -660,7 +770,7 @@ main(int argc, char **argv)
 	if (http_client_global_init(&err) != 0 ||
 	    (destination = destination_open(&fields, &err)) == NULL ||
 	    (session = destination_session_new(
-		 destination, NULL, NULL, &err)) == NULL) {
+		 destination, is_stopped, NULL, &err)) == NULL) {
 		answer = json_pack(
 		    "{s:b s:s s:s}", "ok", 0, "kind", "open", "text", err.text);
 		at = json_dumps(answer, JSON_COMPACT);

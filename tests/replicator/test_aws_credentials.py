@@ -8,7 +8,7 @@ import jwt_keys
 from container_credentials import ContainerCredentials
 from desttool import open_fails
 from imds import Imds
-from s3_chaos import S3Chaos
+from s3_chaos import Rule, S3Chaos, cut_after, cut_before, slow_down
 from sts import AUDIENCE, Sts
 
 ROLE = "arn:aws:iam::123456789012:role/backup"
@@ -269,3 +269,17 @@ def test_the_identity_is_asked_for_at_aws(tool, sts):
                  secret_access_key=s3.SECRET_KEY, ca_cert=s3.ca, sts_endpoint=sts.url,
                  resolve=f"bucket.s3.us-east-1.amazonaws.com:443:127.0.0.1:{s3.port}")
         assert "arn:aws:iam::123456789012:user/velero" in authenticate_row(t)["text"]
+
+
+def test_many_sessions_share_what_one_learns(open_s3, s3, imds):
+    """Keys that are withdrawn, a region to learn and slow answers while eight threads work: each fetches no keys of its own."""
+    t = open_s3(metadata_endpoint=imds.url)
+    t.ok("put", "first", "@5")
+    t.ok("sleep", 2100)
+    s3.region = "eu-west-1"
+    s3.rules += [Rule(slow_down, times=20, method="PUT"), Rule(cut_before, times=10, method="HEAD"),
+                 Rule(cut_after, times=10, method="DELETE")]
+    s3.expired |= set(imds.given)
+    t.ok("storm", "many", 8, 20, "@3000")
+    assert imds.calls == 2
+    assert list(s3.objects) == [b"p/first"]

@@ -117,10 +117,21 @@ class SlowServer:
         self.listener.close()
 
 
-def at(server, open_s3):
+def at(server, open_s3, **more):
     fake = type("At", (), {"url": f"http://127.0.0.1:{server.port}", "bucket": "bucket", "tls": False, "ACCESS_KEY": "a",
                            "SECRET_KEY": "s"})
-    return open_s3(fake)
+    return open_s3(fake, **more)
+
+
+def test_a_raised_stop_flag_ends_what_runs(open_s3):
+    server = SlowServer(0)
+    try:
+        began = time.monotonic()
+        answer = at(server, open_s3, stop_after=500)("put", "a", "@10000000")
+        assert answer["kind"] == "stopped"
+        assert time.monotonic() - began < 3
+    finally:
+        server.close()
 
 
 @pytest.mark.timeout(120)

@@ -26,7 +26,7 @@ sign(const char *method, const char *path, const char *query,
     const char *payload, const char *const *headers, const char *expected)
 {
 	struct buffer pairs = BUFFER_INIT, out = BUFFER_INIT;
-	struct aws_keys keys = { ID, SECRET, NULL, 0, "", "" };
+	struct aws_keys keys = { .access_key_id = ID, .secret = SECRET };
 	struct aws_request req = { .method = method,
 		.path = path,
 		.query = query,
@@ -119,7 +119,7 @@ blanks_of_a_value_are_folded(void **state)
 	static const char *const wide[] = { "host", HOST, "x-amz-meta-a",
 		"  b   c ", "x-amz-date", "20130524T000000Z", NULL };
 	struct buffer one = BUFFER_INIT, pairs = BUFFER_INIT;
-	struct aws_keys keys = { ID, SECRET, NULL, 0, "", "" };
+	struct aws_keys keys = { .access_key_id = ID, .secret = SECRET };
 	struct aws_request req = { .method = "GET",
 		.path = "/",
 		.query = "",
