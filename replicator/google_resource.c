@@ -135,6 +135,18 @@ add_tags(struct writing *w, struct slice tags)
 	buffer_free(&text);
 }
 
+/* A type is part of header lines, too. */
+static int
+is_ascii(struct slice value)
+{
+	size_t i;
+
+	for (i = 0; i < value.len; i++)
+		if ((unsigned char)value.at[i] > '~')
+			return 0;
+	return 1;
+}
+
 static int
 add_content(struct writing *w, struct slice name, struct slice value)
 {
@@ -143,6 +155,8 @@ add_content(struct writing *w, struct slice name, struct slice value)
 
 	for (i = 0; i < n && !slice_is(name, contents[i].header); i++)
 		;
+	if (i == 0 && !is_ascii(value))
+		return 0;
 	if (i == n || value.len == 0 || value.len > CONTENT_MAX_BYTES ||
 	    value.at[0] == ' ' || value.at[value.len - 1] == ' ' ||
 	    (text = text_of(value)) == NULL)

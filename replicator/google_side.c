@@ -92,7 +92,7 @@ google_side_clear(struct google_session *s, struct slice key, uint64_t keep)
 		side_object_key(key, keep, &c.keep);
 	if (google_list(s, buffer_slice(&prefix), SLICE_NULL, note, &c,
 		&ignored) == 0 &&
-	    !c.found.failed)
+	    !c.found.failed && c.found.len > 0)
 		for (at = c.found.at; at < c.found.at + c.found.len;
 		     at += strlen(at) + 1)
 			(void)google_delete(s, slice_text(at), 0, &ignored);

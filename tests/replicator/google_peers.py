@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import itertools
 import json
+import os
 import platform
 import urllib.parse
 from pathlib import Path
@@ -24,7 +25,8 @@ def fake_gcs_command():
         pytest.skip("fake-gcs-server is not installed (tests/setup does that)")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     program = Path(spec.origin).parent / f"vendor/fake-gcs-server/bin/fake-gcs-server-linux-{machine}"
-    program.chmod(program.stat().st_mode | 0o111)
+    if not os.access(program, os.X_OK):
+        program.chmod(program.stat().st_mode | 0o111)
     return [str(program), "-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", "{port}", "-external-url",
             "http://127.0.0.1:{port}", "-log-level", "warn"]
 

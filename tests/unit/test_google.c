@@ -167,6 +167,7 @@ what_does_not_fit_goes_beside(void **state)
 	goes_beside("x-amz-meta-kopia-mtime", SLICE_LITERAL("1"));
 	goes_beside("expires", SLICE_LITERAL("never"));
 	goes_beside("content-type", SLICE_LITERAL(""));
+	goes_beside("content-type", SLICE_LITERAL("\xc3\xa4"));
 }
 
 static void
