@@ -32,6 +32,10 @@ struct azure_cloud {
 const struct azure_cloud *azure_cloud_of(const char *name);
 #define AZURE_STORAGE_SCOPE "https://storage.azure.com/.default"
 
+/* Whom a token says that it is for, as far as it can be read: "application ...,
+ * object ...", else "". header: "Bearer ...". */
+void azure_token_identity(struct slice header, char *text, size_t room);
+
 enum azure_means {
 	AZURE_BY_KEY,
 	AZURE_BY_SAS,

@@ -15,6 +15,7 @@ struct probing {
 	struct azure_session *s;
 	struct probe_writer rows;
 	char object[96], whole[96]; /* keys */
+	char identity[200];         /* that the token names */
 };
 
 struct contents {
@@ -99,8 +100,9 @@ authenticated_row(struct probing *p)
 	double offset_s = (double)atomic_load(&shared->clock_offset_ms) / 1000;
 
 	probe_ok(&p->rows, "authenticate",
-	    "As %s%s. Azure's clock is %+.0f s from this machine's.",
-	    shared->principal,
+	    "As %s%s%s%s%s. Azure's clock is %+.0f s from this machine's.",
+	    shared->principal, p->identity[0] != '\0' ? " (" : "", p->identity,
+	    p->identity[0] != '\0' ? ")" : "",
 	    atomic_load(&shared->listed)
 		? ", by the account's key, which it may list (it has no role "
 		  "on the blobs)"
@@ -127,6 +129,9 @@ probe_token(struct probing *p, struct fault *fault)
 	if (shared->means != AZURE_BY_TOKEN)
 		return 0;
 	rc = token_get(shared->tokens, p->s->http, &header, fault);
+	if (rc == 0)
+		azure_token_identity(
+		    buffer_slice(&header), p->identity, sizeof(p->identity));
 	if (header.at != NULL)
 		bytes_wipe(header.at, header.len);
 	buffer_free(&header);

@@ -29,7 +29,8 @@ static const struct {
 	    "Account %A wants other credentials than were sent. %M" },
 	{ "AuthorizationPermissionMismatch", FAULT_PERSON, 0,
 	    "Permission %P is missing on container %C: give the identity the "
-	    "role \"%R\" there, or the SAS token that permission." },
+	    "role \"%R\" there (which works after up to ten minutes), or the "
+	    "SAS token that permission." },
 	{ "InsufficientAccountPermissions", FAULT_PERSON, 0,
 	    "Permission %P is missing on account %A: give the identity the "
 	    "role \"%R\"." },

@@ -386,3 +386,56 @@ no_memory:
 	error_nomem(err);
 	return NULL;
 }
+
+/* The claims of a JWT, not verified: for people to read. NULL: it is none. */
+static json_t *
+token_claims(struct slice header)
+{
+	const char *dot, *end;
+	char *text, *bytes;
+	json_t *claims = NULL;
+	json_error_t where;
+	size_t len, i;
+	int n;
+
+	if ((dot = memchr(header.at, '.', header.len)) == NULL)
+		return NULL;
+	dot++;
+	end = memchr(dot, '.', (size_t)(header.at + header.len - dot));
+	if (end == NULL)
+		return NULL;
+	len = (size_t)(end - dot);
+	text = malloc(len + 4);
+	bytes = malloc(len + 1);
+	if (text != NULL && bytes != NULL) {
+		for (i = 0; i < len; i++)
+			text[i] = dot[i] == '-' ? '+'
+			    : dot[i] == '_'     ? '/'
+						: dot[i];
+		while (len % 4 != 0)
+			text[len++] = '=';
+		n = base64_decode(text, len, bytes, len);
+		if (n > 0)
+			claims = json_loadb(bytes, (size_t)n, 0, &where);
+	}
+	free(text);
+	free(bytes);
+	return claims;
+}
+
+void
+azure_token_identity(struct slice header, char *text, size_t room)
+{
+	const char *application, *object;
+	json_t *claims;
+
+	text[0] = '\0';
+	if (header.len == 0 || (claims = token_claims(header)) == NULL)
+		return;
+	application = json_string_value(json_object_get(claims, "appid"));
+	object = json_string_value(json_object_get(claims, "oid"));
+	if (application != NULL && object != NULL)
+		snprintf(text, room, "application %.80s, object %.80s",
+		    application, object);
+	json_decref(claims);
+}

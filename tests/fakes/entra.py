@@ -96,7 +96,8 @@ class Entra(Fake):
     def give(self, client, audience):
         now = int(self.now().timestamp())
         token = self.signer.make({"aud": audience, "iss": f"https://sts.windows.net/{self.tenant}/", "iat": now, "nbf": now - 5,
-                                  "exp": now + self.lifetime, "appid": client, "tid": self.tenant, "jti": secrets.token_hex(8)})
+                                  "exp": now + self.lifetime, "appid": client, "oid": "0b1ec7-" + client[:8], "tid": self.tenant,
+                                  "jti": secrets.token_hex(8)})
         self.given.append(token)
         return Answer(200, json.dumps({"token_type": "Bearer", "expires_in": self.lifetime, "ext_expires_in": self.lifetime,
                                        "access_token": token}), {"Content-Type": "application/json"})

@@ -224,7 +224,8 @@ def test_a_workloads_file_that_is_missing(azure, tmp_path):
 def test_a_machine_has_an_identity_of_its_own(azure, entra, guarded):
     entra.machine = CLIENT
     t = azure(client_secret=None, client_id=None, tenant_id=None, use_instance_role=True, metadata_endpoint=entra.url)
-    assert "managed identity" in row(t.ok("probe"), "authenticate")["text"]
+    text = row(t.ok("probe"), "authenticate")["text"]
+    assert "managed identity" in text and f"(application {CLIENT}, object 0b1ec7-c0ffee00)" in text
     t.ok("put", "k", "@10")
     asked = entra.requests[-1]
     assert asked.path == "/metadata/identity/oauth2/token" and asked.header("metadata") == "true"
