@@ -97,7 +97,7 @@
 	    { "bytes-per-second", "SIZE", OPTION_SIZE, 0, NULL, NULL, 1, 0, \
 		    "The most that is sent." }, \
 	    { "concurrency", "N", OPTION_NUMBER, 0, NULL, NULL, 1, 200, \
-		    "Requests at once; 16 without it." }, \
+		    "Requests at once; 32 without it." }, \
 	    FIELD_TEXT("window", "SPAN", \
 		"When to send: \"22:00-06:00 Europe/Berlin\"."), \
 	    { "delete-delay", "TIME", OPTION_DURATION, 0, NULL, NULL, 0, 0, \

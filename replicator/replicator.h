@@ -14,8 +14,9 @@ struct replicator;
  * The replicator: keeps a copy of every acknowledged object at each
  * destination, in an order that makes the copy a consistent past of the store
  * at every instant. It consumes the store's journal: entry e may be published
- * when e.begin <= W, W being the destination's durable watermark; entries of
- * one key go in their sequence. Nothing is dropped because it failed.
+ * when e.begin <= W, the destination's watermark; entries of one key go in
+ * their sequence, each when the one before it is durably settled. Nothing is
+ * dropped because it failed.
  *
  * Destinations are kept in the store's notes (secrets sealed with the store's
  * own key file, DIR/replicator.key, 0600), or given by the configuration file,
@@ -31,7 +32,7 @@ struct destination_policy {
 	    *exclude;              /* prefixes "bucket/prefix", comma separated;
 				    * exclude NULL: restic's locks */
 	uint64_t bytes_per_second; /* 0: unlimited */
-	unsigned concurrency;      /* 0: 16 */
+	unsigned concurrency;      /* 0: 32 */
 	const char *window; /* "22:00-06:00 Europe/Berlin"; NULL: always */
 	uint64_t delete_delay_ms; /* 0: deletes follow at once */
 	unsigned brake_percent;   /* share of deletes that pauses; 0: 30 */

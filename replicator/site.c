@@ -13,7 +13,7 @@
 
 /* A site's threads, from start to end. */
 
-#define CONCURRENCY_DEFAULT 16
+#define CONCURRENCY_DEFAULT 32
 #define CONCURRENCY_MAX 200
 #define STACK_BYTES (512 * 1024)
 #define POLL_MS 15
@@ -233,8 +233,10 @@ step(struct site *site, struct destination_session *session, uint64_t now_ms)
 	did |= site_read_journal(site);
 	did |= site_feed_beside(site, now_ms);
 	did |= site_held_check(site, now_ms);
-	if (did)
+	if (did) {
+		site->barren = 0;
 		pthread_cond_signal(&site->jobs);
+	}
 	did |= flush_when_due(site, now_ms);
 	look_at_oldest(site);
 	sweep_when_idle(site, session, now_ms);
@@ -423,6 +425,7 @@ site_nudge(struct site *site)
 	pthread_mutex_lock(&site->lock);
 	site->probe_ms = site->not_before_ms = site->owner_at_ms = 0;
 	site->parked_at_ms = 0;
+	site->barren = 0;
 	for (item = site->window.first; item != NULL; item = item->next)
 		if (item->attempts > 0)
 			item->not_before_ms = 0;

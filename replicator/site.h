@@ -35,6 +35,7 @@ struct store;
 #define RATE_SECONDS 60
 #define DELETE_MINUTES 60
 #define QUIET_SLOTS 1024
+#define SETTLED_SLOTS 16384
 
 /* A backup whose velero-backup.json waits. */
 struct held {
@@ -88,7 +89,7 @@ struct site {
 
 	struct window window;
 	struct note_batch batch; /* to be made durable with the watermark */
-	int starved;       /* something waits for the watermark to be durable */
+	int starved;       /* a change waits for an older one to be durable */
 	int state_changed; /* the state note is to be written */
 	uint64_t flushed_ms;
 
@@ -119,6 +120,10 @@ struct site {
 	uint64_t deletes[DELETE_MINUTES], deletes_minute;
 
 	/* How the destination takes it. */
+	/* A look at the window found nothing to do, and nothing has changed
+	 * since that could matter before then (monotonic). */
+	int barren;
+	uint64_t barren_until_ms;
 	unsigned running, limit, successes;
 	unsigned failing;       /* in a row */
 	uint64_t not_before_ms; /* monotonic: nobody asks before */
@@ -133,6 +138,8 @@ struct site {
 	uint64_t tokens_at_us; /* bandwidth: when what was taken is paid for */
 	/* Before then a key is not changed again, by its hash. */
 	uint64_t quiet_until_ms[QUIET_SLOTS];
+	/* The newest entry of a key that was settled, by its hash. */
+	uint64_t settled[SETTLED_SLOTS];
 
 	/* Totals. */
 	uint64_t published, bytes, removed, retries, failures;

@@ -2,11 +2,16 @@
 #include "replicator/site.h"
 
 /*
- * What to do next. An entry may be published when e.begin <= W, W being the
- * durable watermark, and no earlier change of its key is unsettled: so the
- * destination never shows a write without those that were acknowledged before
- * it began. Parts of large objects go ahead of that rule, since nobody sees
- * them before the finishing call.
+ * What to do next. An entry may be published when e.begin <= W, everything up
+ * to W being outside: so the destination never shows a write without those that
+ * were acknowledged before it began. Parts of large objects go ahead of that
+ * rule, since nobody sees them before the finishing call.
+ *
+ * A crash forgets what was published behind the durable watermark, and it is
+ * published again. That changes nothing as long as it is what its key shows. So
+ * a change also waits until the one before it of its key is settled, durably:
+ * behind the durable watermark no key has more than one that may be outside,
+ * and none ever goes back to an older one.
  */
 
 #define SCAN_BEHIND 1024 /* entries behind the first that must wait */
@@ -16,13 +21,16 @@
 static int
 may_publish(struct site *site, const struct item *item)
 {
-	if (item->source == FROM_JOURNAL && item->begin > site->watermark &&
-	    !site->unordered) {
-		if (item->begin <= site->window.low)
-			site->starved = 1;
+	if (!window_is_first(&site->window, item))
 		return 0;
-	}
-	return window_is_first(&site->window, item);
+	if (item->source != FROM_JOURNAL || site->unordered)
+		return 1;
+	if (item->begin > site->window.low)
+		return 0;
+	if (site->settled[item->hash % SETTLED_SLOTS] <= site->watermark)
+		return 1;
+	site->starved = 1;
+	return 0;
 }
 
 /* The next step of an object that goes in parts. */
@@ -103,6 +111,10 @@ site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 	*again_ms = now_ms + AGAIN_MS;
 	if (!is_open(site, now_ms, again_ms))
 		return job;
+	if (site->barren && now_ms < site->barren_until_ms) {
+		*again_ms = site->barren_until_ms;
+		return job;
+	}
 	for (item = site->window.first; item != NULL; item = item->next) {
 		if (behind > 0 && ++behind > SCAN_BEHIND)
 			break;
@@ -134,6 +146,8 @@ site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 		if (item->large && !item->settled && !item->upload_gone &&
 		    item->not_before_ms <= now_ms)
 			job = pick_item(site, item, 0);
+	site->barren = job.type == JOB_NONE;
+	site->barren_until_ms = *again_ms;
 	if (job.type == JOB_NONE)
 		return job;
 	job.item->running++;

@@ -126,20 +126,28 @@ remove_source_note(struct site *site, const struct item *item)
 	}
 }
 
+static void
+count_settled(struct site *site, const struct item *item)
+{
+	uint64_t *settled = &site->settled[item->hash % SETTLED_SLOTS];
+
+	if (item->source != FROM_JOURNAL)
+		return;
+	site->backlog_bytes -=
+	    item->size < site->backlog_bytes ? item->size : site->backlog_bytes;
+	if (item->sequence > *settled)
+		*settled = item->sequence;
+}
+
 void
 site_release(struct site *site, struct item *item)
 {
 	if (item->upload != NULL && item->upload->begun)
 		remove_upload_notes(site, item);
 	forget_upload(site, item);
-	if (item->source == FROM_JOURNAL) {
-		site->backlog_bytes -= item->size < site->backlog_bytes
-		    ? item->size
-		    : site->backlog_bytes;
-	}
+	count_settled(site, item);
 	remove_source_note(site, item);
 	window_settle(&site->window, item);
-	pthread_cond_signal(&site->work);
 }
 
 void
@@ -166,10 +174,7 @@ site_park(struct site *site, struct item *item, const char *reason)
 	    3);
 	key_note_encode(&value, &note);
 	forget_upload(site, item); /* its notes stay, to go on from */
-	if (item->source == FROM_JOURNAL)
-		site->backlog_bytes -= item->size < site->backlog_bytes
-		    ? item->size
-		    : site->backlog_bytes;
+	count_settled(site, item);
 	if (item->source != FROM_PARKED && item->source != FROM_JOURNAL)
 		remove_source_note(site, item);
 	note_hashed(&site->names, 'p', note.bucket, note.key, key);
@@ -323,6 +328,7 @@ on_done(struct site *site, struct item *item, uint64_t now_ms)
 	uint64_t until = 0, interval = site->limits.same_key_interval_ms;
 	struct buffer names = BUFFER_INIT;
 	size_t bucket_len = item->bucket_len, key_len = item->key_len;
+	uint64_t low = site->window.low;
 
 	if (item->kind == ITEM_DELETE)
 		site->removed++;
@@ -334,9 +340,13 @@ on_done(struct site *site, struct item *item, uint64_t now_ms)
 		until = now_ms + interval;
 	if (until > site->quiet_until_ms[item->hash % QUIET_SLOTS])
 		site->quiet_until_ms[item->hash % QUIET_SLOTS] = until;
-	if (until > now_ms)
+	if (until > now_ms || !window_is_last(&site->window, item)) {
+		site->barren = 0;
 		buffer_add(&names, item->names, bucket_len + key_len);
+	}
 	site_release(site, item);
+	if (site->window.low != low)
+		site->barren = 0;
 	if (names.len > 0)
 		delay_next(site, (struct slice){ names.at, bucket_len },
 		    (struct slice){ names.at + bucket_len, key_len }, until);
@@ -394,7 +404,9 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 	} else if (outcome == OUTCOME_FAULT && job->type == JOB_BEGIN)
 		forget_upload(site, item);
 out:
-	/* One more may run now, or others, or nothing but the scheduler. */
-	pthread_cond_broadcast(&site->jobs);
-	pthread_cond_signal(&site->work);
+	/* This thread picks next, and wakes another if there is more. */
+	if (outcome != OUTCOME_DONE)
+		site->barren = 0;
+	if (site->folding)
+		pthread_cond_signal(&site->work);
 }

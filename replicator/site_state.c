@@ -90,7 +90,8 @@ site_flush(struct site *site)
 		atomic_store(&site->durable, low);
 		site->advanced(site->advanced_arg);
 	}
-	pthread_cond_broadcast(&site->jobs);
+	site->barren = 0;
+	pthread_cond_signal(&site->jobs);
 	return 1;
 }
 

@@ -158,6 +158,19 @@ window_is_first(const struct window *w, const struct item *item)
 }
 
 int
+window_is_last(const struct window *w, const struct item *item)
+{
+	const struct item *later;
+
+	(void)w;
+	for (later = item->same_hash; later != NULL; later = later->same_hash)
+		if (is_named(
+			later, item->hash, item_bucket(item), item_key(item)))
+			return 0;
+	return 1;
+}
+
+int
 window_has_prefix(
     const struct window *w, struct slice bucket, struct slice prefix)
 {

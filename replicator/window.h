@@ -85,6 +85,8 @@ struct item *window_add(struct window *, enum item_source, enum item_kind,
 void window_settle(struct window *, struct item *);
 /* Whether no earlier change of its key is unsettled. */
 int window_is_first(const struct window *, const struct item *);
+/* Whether no later one of its key is in memory. */
+int window_is_last(const struct window *, const struct item *);
 /* The unsettled change of a key that came first, or NULL. */
 struct item *window_find(
     const struct window *, struct slice bucket, struct slice key);
