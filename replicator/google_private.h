@@ -89,6 +89,9 @@ void google_url_bucket(
     const struct google_shared *, struct google_request *, const char *behind);
 void google_url_object(
     const struct google_shared *, struct google_request *, struct slice key);
+/* Behind an object's, for a copy of it to a key. */
+void google_url_rewrite_to(
+    const struct google_shared *, struct google_request *, struct slice key);
 void google_url_upload(
     const struct google_shared *, struct google_request *, const char *type);
 void google_query(struct google_request *, const char *name, struct slice);

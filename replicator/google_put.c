@@ -11,6 +11,7 @@
 #define READ_BYTES (256U << 10)
 /* The frame around the resource and the bytes. */
 #define BOUNDARY_BYTES 16
+#define REWRITE_STALL_MS (2 * 60 * 1000)
 
 int
 google_bytes_read(struct google_bytes *b, const struct remote_source *source,
@@ -201,27 +202,6 @@ google_remove(void *session, struct slice key, struct fault *fault)
 	return 0;
 }
 
-/* What is there and not wanted any more goes by naming it null. */
-static void
-drop_others(json_t *resource, json_t *there)
-{
-	static const char *const contents[] = { "cacheControl",
-		"contentDisposition", "contentEncoding", "contentLanguage" };
-	json_t *metadata = json_object_get(resource, "metadata"), *value;
-	const char *name;
-	size_t i;
-
-	json_object_foreach(json_object_get(there, "metadata"), name, value)
-	{
-		if (json_object_get(metadata, name) == NULL)
-			json_object_set_new(metadata, name, json_null());
-	}
-	for (i = 0; i < sizeof(contents) / sizeof(contents[0]); i++)
-		if (json_object_get(resource, contents[i]) == NULL &&
-		    json_object_get(there, contents[i]) != NULL)
-			json_object_set_new(resource, contents[i], json_null());
-}
-
 /* What is there: 0 when it is our version, with the resource. */
 static int
 fetch_same(struct google_session *s, const struct remote_object *o,
@@ -250,30 +230,83 @@ fetch_same(struct google_session *s, const struct remote_object *o,
 	return 0;
 }
 
+/* One step of a copy of the object onto itself with another resource; *token
+ * says how far it is, empty at its end. */
 static int
-patch(struct google_session *s, const struct remote_object *o, json_t *resource,
-    json_t *there, struct fault *fault)
+rewrite_step(struct google_session *s, const struct remote_object *o,
+    const struct buffer *text, const struct google_object *known,
+    struct buffer *token, struct fault *fault)
 {
-	struct google_request req = { .op = GOOGLE_UPDATE, .method = "PATCH" };
-	struct buffer text = BUFFER_INIT;
+	struct google_request req = { .op = GOOGLE_UPDATE,
+		.method = "POST",
+		.stall_timeout_ms = REWRITE_STALL_MS };
+	struct google_object there;
+	const char *next;
+	json_t *answer;
+	int rc = 0;
+
+	google_url_object(s->shared, &req, o->key);
+	google_url_rewrite_to(s->shared, &req, o->key);
+	if (known->generation != 0) {
+		google_query_number(
+		    &req, "ifSourceGenerationMatch", known->generation);
+		google_query_number(
+		    &req, "ifGenerationMatch", known->generation);
+	}
+	if (s->shared->kms_key != NULL)
+		google_query(&req, "destinationKmsKeyName",
+		    slice_text(s->shared->kms_key));
+	if (token->len > 0)
+		google_query(&req, "rewriteToken", buffer_slice(token));
+	google_header(&req, "Content-Type", "application/json; charset=UTF-8");
+	if (text->failed || token->failed)
+		req.url.failed = 1;
+	req.body = text->at;
+	req.body_len = text->len;
+	if (google_send(s, &req, fault) != 0 ||
+	    (answer = google_answer(s, fault)) == NULL)
+		return -1;
+	buffer_clear(token);
+	next = json_string_value(json_object_get(answer, "rewriteToken"));
+	if (json_is_true(json_object_get(answer, "done"))) {
+		if (google_object_read(
+			json_object_get(answer, "resource"), &there) != 0 ||
+		    there.size != known->size ||
+		    (there.has_crc32c && known->has_crc32c &&
+			there.crc32c != known->crc32c))
+			rc = fault_set(fault, FAULT_RETRY,
+			    "Google copied other bytes than were there.");
+	} else if (next != NULL && next[0] != '\0')
+		buffer_add_text(token, next);
+	else
+		rc = fault_set(
+		    fault, FAULT_RETRY, "Google's copying does not go on.");
+	json_decref(answer);
+	return rc;
+}
+
+/* To change metadata in place Google asks for a scope that also changes who
+ * may do what; a copy onto itself needs no more than writing does. */
+static int
+rewrite(struct google_session *s, const struct remote_object *o,
+    json_t *resource, json_t *there, struct fault *fault)
+{
+	struct buffer text = BUFFER_INIT, token = BUFFER_INIT;
 	struct google_object known;
 	int rc;
 
+	/* The name is in the address. */
 	json_object_del(resource, "name");
-	json_object_del(resource, "storageClass");
-	drop_others(resource, there);
 	google_resource_text(resource, &text);
-	google_url_object(s->shared, &req, o->key);
-	if (google_object_read(there, &known) == 0 && known.generation != 0)
-		google_query_number(
-		    &req, "ifGenerationMatch", known.generation);
-	google_header(&req, "Content-Type", "application/json; charset=UTF-8");
-	if (text.failed)
-		req.url.failed = 1;
-	req.body = text.at;
-	req.body_len = text.len;
-	rc = google_send(s, &req, fault);
+	if (google_object_read(there, &known) != 0)
+		rc = fault_set(fault, FAULT_RETRY,
+		    "Google does not say how large the object is.");
+	else
+		do {
+			rc = rewrite_step(s, o, &text, &known, &token, fault);
+		} while (rc == 0 && token.len > 0);
 	buffer_free(&text);
+	buffer_free(&token);
 	return rc;
 }
 
@@ -293,7 +326,7 @@ google_retag(void *session, const struct remote_object *o, struct fault *fault)
 	}
 	if (side.len > 0 && google_side_put(s, o, &side, fault) != 0)
 		goto done;
-	rc = patch(s, o, resource, there, fault);
+	rc = rewrite(s, o, resource, there, fault);
 	if (rc == 0)
 		google_side_clear(s, o->key, side.len > 0 ? o->version : 0);
 

@@ -72,7 +72,7 @@ static const char *const permissions[] = {
 	[GOOGLE_GET] = "storage.objects.get",
 	[GOOGLE_DELETE] = "storage.objects.delete",
 	[GOOGLE_LIST] = "storage.objects.list",
-	[GOOGLE_UPDATE] = "storage.objects.update",
+	[GOOGLE_UPDATE] = "storage.objects.create",
 	[GOOGLE_BUCKET] = "storage.buckets.get",
 };
 

@@ -35,6 +35,15 @@ google_url_object(
 }
 
 void
+google_url_rewrite_to(
+    const struct google_shared *s, struct google_request *req, struct slice key)
+{
+	buffer_printf(&req->url, "/rewriteTo/b/%s/o/", s->bucket_encoded);
+	add_encoded(&req->url, slice_text(s->path));
+	add_encoded(&req->url, key);
+}
+
+void
 google_url_upload(
     const struct google_shared *s, struct google_request *req, const char *type)
 {

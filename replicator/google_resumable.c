@@ -427,6 +427,7 @@ google_abort(void *session, struct slice key,
 
 	(void)key;
 	buffer_add_text(&req.url, upload->state);
+	google_header(&req, "Content-Length", "0");
 	forget(s, upload);
 	/* 499 is how Google says that it was given up. */
 	if (google_send(s, &req, fault) != 0 && fault->kind != FAULT_MISSING &&

@@ -61,6 +61,8 @@ class GoogleFront(Fake):
     def check(self, request):
         if not (request.path.startswith("/storage/v1/b/") or request.path.startswith("/upload/storage/v1/b/")):
             return refusal(404, "notFound", "Not Found")
+        if request.method == "PATCH":  # which the scope devstorage.read_write does not allow
+            return refusal(403, "insufficientPermissions", "Request had insufficient authentication scopes.")
         who = self.tokens.principal_of(request.header("authorization"))
         if who is None:
             return refusal(401, "authError", "Invalid Credentials")

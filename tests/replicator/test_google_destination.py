@@ -269,12 +269,13 @@ def test_remove_is_of_the_key_alone_and_twice_the_same(session):
     assert session("stat", "a")["kind"] == "missing"
 
 
-def test_retag_changes_metadata_and_not_the_bytes(google, front, fake_gcs, bucket):
+def test_retag_sends_no_bytes_and_asks_for_no_wider_scope(google, front, fake_gcs, bucket):
     t = google()
     t.ok("put", "a", "@100", "tag:k=v", "attr:x-amz-meta-m=1")
     sent = len(front.requests)
     t.ok("retag", "a", "@100", "tag:k2=v2", "attr:x-amz-meta-m=1")
-    assert [r.method for r in front.requests[sent:]] == ["GET", "PATCH"]
+    assert [r.method for r in front.requests[sent:]] == ["GET", "POST"]
+    assert "/rewriteTo/" in front.requests[-1].path and pattern(100) not in front.requests[-1].body
     st = t.ok("stat", "a")
     assert st["tags"] == {"k2": "v2"} and st["attributes"]["x-amz-meta-m"] == "1"
     t.ok("retag", "a", "@100", "attr:x-amz-meta-m=1")
@@ -282,6 +283,24 @@ def test_retag_changes_metadata_and_not_the_bytes(google, front, fake_gcs, bucke
     answer = t("retag", "a", "@101", "tag:k=v")
     assert answer["kind"] == "object"
     assert t("retag", "none", "@1")["kind"] == "missing"
+    assert t.bytes("a", 0, 100) == pattern(100)
+
+
+def test_a_retag_in_several_steps_goes_on_to_its_end(google, front):
+    t = google()
+    t.ok("put", "a", "@100", "tag:k=v")
+    steps = []
+
+    def slowly(request):
+        if "/rewriteTo/" not in request.path or len(steps) == 2:
+            return None
+        steps.append(request.query)
+        return Answer(200, json.dumps({"done": False, "rewriteToken": f"token/{len(steps)}"}), {"Content-Type": "application/json"})
+
+    front.before = slowly
+    t.ok("retag", "a", "@100", "tag:k=v2")
+    assert "rewriteToken=token%2F1" in steps[1] and "rewriteToken=token%2F2" in front.requests[-1].query
+    assert t.ok("stat", "a")["tags"] == {"k": "v2"}
 
 
 def test_keys_that_google_cannot_hold_are_told(google):
