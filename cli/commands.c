@@ -133,6 +133,10 @@ static const struct option serve_options[] = {
 	    "debug|info|warn|error", 0, 0,
 	    "The least that is logged, on standard error: debug, info, warn or "
 	    "error." },
+	{ "replicate-unordered", NULL, OPTION_FLAG, OPTION_HIDDEN, NULL, NULL,
+	    0, 0,
+	    "Breaks the order of external copies, for tests that must "
+	    "notice." },
 	{ "core-dumps", NULL, OPTION_FLAG, OPTION_SETTING | OPTION_HIDDEN, NULL,
 	    NULL, 0, 0,
 	    "Lets the process be dumped and traced, secrets and all." },

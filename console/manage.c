@@ -29,6 +29,7 @@ static const struct {
 	{ "POST", "/v1/destination-tests", 0, manage_test_destination },
 	{ "POST", "/v1/audits/", 1, manage_audit },
 	{ "GET", "/v1/audits/", 1, manage_audit_status },
+	{ "GET", "/v1/backups", 0, manage_list_backups },
 	{ "GET", "/v1/status", 0, manage_status },
 };
 

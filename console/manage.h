@@ -36,6 +36,8 @@ struct store;
  *     POST   /v1/audits/NAME          {"read_data", "bytes_per_second"}: begins
  *                                     to compare a destination
  *     GET    /v1/audits/NAME          how far it is, and what it has found
+ *     GET    /v1/backups              {"backups": [...]}: Velero's, and how
+ *                                     far each is outside, by destination
  *     GET    /v1/status
  *
  * A failure answers {"error": SENTENCE}. Names in paths are percent-encoded.

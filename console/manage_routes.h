@@ -18,6 +18,7 @@ manage_route manage_list_buckets, manage_add_bucket, manage_set_bucket,
 manage_route manage_list_destinations, manage_add_destination,
     manage_set_destination, manage_remove_destination, manage_test_destination;
 manage_route manage_audit, manage_audit_status;
+manage_route manage_list_backups;
 manage_route manage_status;
 
 /* Adds "destinations" and "parked" to the answer. */

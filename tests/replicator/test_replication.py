@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -30,9 +31,9 @@ def client_of(server):
 class Pair:
     """A store (near) that is replicated to another (far) by way of a proxy."""
 
-    def __init__(self):
+    def __init__(self, *near_args):
         self.far = harness.Server(args=["--scrub-rate", "0"]).start()
-        self.near = harness.Server(args=["--scrub-rate", "0"]).start()
+        self.near = harness.Server(args=["--scrub-rate", "0", *near_args]).start()
         self.proxy = ChaosProxy(self.far.address, seed=1)
         self.s3, self.far_s3 = client_of(self.near), client_of(self.far)
         self.s3.create_bucket(Bucket="backups")
@@ -153,6 +154,26 @@ def test_at_each_cut_the_copy_passes_restics_full_check(pair, tmp_path):
             if "/locks/" not in e["Key"]}
     theirs = {k: e["ETag"] for k, e in pair.far_keys().items() if not k.startswith("plugins/")}
     assert mine == theirs
+
+
+@needs_restic
+@pytest.mark.skipif(not BIG_CUTS, reason="needs many cuts (HOLDFAST_CUTS)")
+def test_without_the_publish_rule_a_cut_finds_a_broken_copy(tmp_path):
+    pair = Pair("--replicate-unordered")
+    try:
+        pair.add("--brake-percent", "100")
+        pair.proxy.delay = 0.05
+        near = Restic(pair.near, "backups/repo", tmp_path / "cache")
+        near("init")
+        load = Load(near, tmp_path / "source")
+        load.start()
+        chance = random.Random(3)
+        with pytest.raises(AssertionError, match="cut "):
+            cut_and_check(pair, tmp_path, CUTS, lambda: 0.3 + chance.random() * 2)
+        load.stopping = True
+        load.join(120)
+    finally:
+        pair.close()
 
 
 @needs_restic
@@ -282,6 +303,24 @@ def test_a_velero_backup_appears_when_it_is_whole(pair):
     put("velero-backup.json", phase("Completed"))
     harness.wait_until("published", lambda: "backups/b1/velero-backup.json" in pair.far_keys(), 30)
     assert pair.status()["held"] == 0
+
+
+def test_backups_are_told_of_with_how_far_each_is_outside(pair):
+    pair.add("--source-bucket", "backups")
+    pair.s3.put_object(Bucket="backups", Key="backups/b1/b1.tar.gz", Body=b"x" * 100)
+    pair.s3.put_object(Bucket="backups", Key="backups/b1/velero-backup.json", Body=b'{"status": {"phase": "Completed"}}')
+
+    def told():
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(pair.near.data / "control.sock"))
+            s.sendall(b"GET /v1/backups HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: s.recv(65536), b""))
+        return json.loads(answer.split(b"\r\n\r\n", 1)[1])["backups"]
+
+    harness.wait_until("partly", lambda: told()[0]["destinations"] == {"far": "partly outside"}, 20)
+    backup = told()[0]
+    assert (backup["name"], backup["phase"], backup["objects"], backup["bytes"]) == ("b1", "Completed", 2, 134)
+    harness.wait_until("outside", lambda: told()[0]["destinations"] == {"far": "outside"}, 30)
 
 
 def test_secrets_stand_nowhere(pair):
