@@ -84,8 +84,7 @@ $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(LIBS)
 $(BUILD)/tests/dest_tool: $(BUILD)/tests/replicator/dest_tool.o $(LIBS)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--whole-archive $(BUILD)/replicator.a \
-	    -Wl,--no-whole-archive -Wl,--start-group $(filter-out $(BUILD)/cli.a $(BUILD)/replicator.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
+	@$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(filter-out $(BUILD)/cli.a,$(LIBS)) -Wl,--end-group $(LDLIBS_ALL)
 
 ## check-layers   who may include whom
 check-layers:

@@ -1,5 +1,6 @@
 """Drives a destination's protocol through build/tests/dest_tool: see the head of dest_tool.c for the commands."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -93,8 +94,12 @@ def pattern(length, offset=0):
 def open_fails(*options, **fields):
     """The sentence with which the destination refuses to be opened."""
     tool = Tool(*options, **fields)
-    answer = tool("limits")
-    tool.process.stdin.close()
+    line = tool.process.stdout.readline()
+    tool.process.kill()
     tool.process.wait(10)
+    tool.process.stdout.close()
+    with contextlib.suppress(BrokenPipeError):
+        tool.process.stdin.close()
+    answer = json.loads(line)
     assert not answer["ok"] and answer["kind"] == "open", answer
     return answer["text"]
