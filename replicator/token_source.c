@@ -13,6 +13,8 @@
 #define REFRESH_MS (5 * 60 * 1000)
 /* A token that was refused is not fetched anew more often than this. */
 #define FETCH_INTERVAL_MS 5000
+/* Nor is a renewal that failed tried again. */
+#define RETRY_MS 30000
 #define EXPIRES_MAX_S (30 * 24 * 3600)
 
 struct token_source {
@@ -101,6 +103,12 @@ fetch(struct token_source *s, struct http_client *http, struct fault *fault)
 	return 0;
 }
 
+static int64_t
+retry_ms(int64_t left_ms)
+{
+	return left_ms / 2 < RETRY_MS ? left_ms / 2 : RETRY_MS;
+}
+
 int
 token_get(struct token_source *s, struct http_client *http,
     struct buffer *header, struct fault *fault)
@@ -112,11 +120,17 @@ token_get(struct token_source *s, struct http_client *http,
 	pthread_mutex_lock(&s->lock);
 	now_ms = clock_wall_ms();
 	if ((s->token.len == 0 || now_ms >= s->refresh_ms) &&
-	    fetch(s, http, &trouble) != 0 &&
-	    /* The old one serves as long as it lives. */
-	    (s->token.len == 0 || now_ms >= s->expires_ms)) {
-		*fault = trouble;
-		rc = -1;
+	    fetch(s, http, &trouble) != 0) {
+		/* The old one serves as long as it lives; those who use it do
+		 * not each wait for an endpoint that does not answer. */
+		now_ms = clock_wall_ms();
+		if (s->token.len > 0 && now_ms < s->expires_ms)
+			s->refresh_ms =
+			    now_ms + retry_ms(s->expires_ms - now_ms);
+		else {
+			*fault = trouble;
+			rc = -1;
+		}
 	}
 	if (rc == 0) {
 		buffer_add_text(header, "Bearer ");

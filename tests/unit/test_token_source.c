@@ -83,9 +83,9 @@ a_token_is_kept_while_it_is_fresh(void **state)
 static void
 one_near_its_end_is_renewed_and_serves_when_that_fails(void **state)
 {
-	struct maker m = { .life_ms = 120 };
+	struct maker m = { .life_ms = 1500 };
 	struct token_source *s = source_of(&m);
-	struct timespec pause = { 0, 70 * 1000000 };
+	struct timespec pause = { 0, 800 * 1000000 };
 	struct buffer b = BUFFER_INIT;
 	struct fault fault = FAULT_INIT;
 
@@ -95,6 +95,7 @@ one_near_its_end_is_renewed_and_serves_when_that_fails(void **state)
 	m.failing = 1;
 	expect(s, "Bearer t1");
 	m.failing = 0;
+	nanosleep(&pause, NULL);
 	expect(s, "Bearer t2");
 	m.failing = 1;
 	nanosleep(&pause, NULL);
