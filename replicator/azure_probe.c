@@ -97,10 +97,10 @@ static void
 authenticated_row(struct probing *p)
 {
 	struct azure_shared *shared = p->s->shared;
-	double offset_s = (double)atomic_load(&shared->clock_offset_ms) / 1000;
+	long offset_s = (long)(atomic_load(&shared->clock_offset_ms) / 1000);
 
 	probe_ok(&p->rows, "authenticate",
-	    "As %s%s%s%s%s. Azure's clock is %+.0f s from this machine's.",
+	    "As %s%s%s%s%s. Azure's clock is %+ld s from this machine's.",
 	    shared->principal, p->identity[0] != '\0' ? " (" : "", p->identity,
 	    p->identity[0] != '\0' ? ")" : "",
 	    atomic_load(&shared->listed)

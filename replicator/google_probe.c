@@ -172,9 +172,9 @@ probe_access(struct probing *p, struct fault *fault)
 		return -1;
 	}
 	probe_ok(&p->rows, "authenticate",
-	    "As %s. Google's clock is %+.0f s from this machine's.",
+	    "As %s. Google's clock is %+ld s from this machine's.",
 	    token_principal(g->tokens),
-	    (double)atomic_load(&g->clock_offset_ms) / 1000);
+	    (long)(atomic_load(&g->clock_offset_ms) / 1000));
 	probe_start(&p->rows);
 	if (rc == 0) {
 		probe_ok(&p->rows, "bucket", "%s", g->bucket);

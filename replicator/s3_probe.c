@@ -136,7 +136,7 @@ authenticated_row(struct probing *p)
 	struct s3_shared *shared = p->s->shared;
 	struct aws_keys keys = { .expires_ms = 0 };
 	struct fault ignored = FAULT_INIT;
-	double offset_s = (double)atomic_load(&shared->clock_offset_ms) / 1000;
+	long offset_s = (long)(atomic_load(&shared->clock_offset_ms) / 1000);
 	char arn[256];
 
 	s3_identity(p->s, arn, sizeof(arn));
@@ -144,7 +144,7 @@ authenticated_row(struct probing *p)
 		shared->credentials, p->s->http, &keys, &ignored) != 0)
 		keys.source[0] = '\0';
 	probe_ok(&p->rows, "authenticate",
-	    "By %s, as %s. The store's clock is %+.0f s from this machine's.",
+	    "By %s, as %s. The store's clock is %+ld s from this machine's.",
 	    keys.source,
 	    arn[0] != '\0'                  ? arn
 		: keys.principal[0] != '\0' ? keys.principal
