@@ -197,6 +197,15 @@ static const struct option destination_test_options[] = {
 	OPTION_JSON,
 };
 
+static const struct option restore_options[] = {
+	OPTION_DATA,
+	{ "from", "NAME", OPTION_TEXT, 0, NULL, NULL, 0, 0,
+	    "The destination, as `holdfast destination add` named it." },
+	{ "wait", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Ends when all contents are here." },
+	OPTION_JSON,
+};
+
 static const struct option audit_options[] = {
 	OPTION_DATA,
 	{ "read-data", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
@@ -302,6 +311,24 @@ const struct command commands[] = {
 	    "Exit status: 0 the same, 1 differences found, 2 wrong usage, 3 "
 	    "could not compare.",
 	    audit_options, N(audit_options), run_audit },
+	{ "restore", NULL, 0, 0, "make an empty store anew from a destination",
+	    "With --from, takes the destination's path over and learns what is "
+	    "there; reads are right from the first second, and contents are "
+	    "fetched behind them, of the newest Velero backup first. Ends when "
+	    "all is known. Without --from, shows how far a restore is. A "
+	    "recovery hold begins: deletes are kept back outside for 7 days, "
+	    "until `holdfast hold end`.",
+	    restore_options, N(restore_options), run_restore },
+	{ "hold end", NULL, 0, 0, "end the recovery hold",
+	    "Deletes follow outside as they did before; those that are kept "
+	    "back follow when their time has come.",
+	    data_options, N(data_options), run_hold_end },
+	{ "hold undelete", "BUCKET/KEY", 1, 1,
+	    "give back an object whose delete is kept back", NULL, data_options,
+	    N(data_options), run_hold_undelete },
+	{ "hold", NULL, 0, 0,
+	    "show whether deletes are kept back after a restore", NULL,
+	    list_options, N(list_options), run_hold },
 	{ "status", NULL, 0, 0, "show what a store holds and how it fares",
 	    "With a server on the data directory, also what the server does.",
 	    list_options, N(list_options), run_status },

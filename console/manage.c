@@ -30,6 +30,11 @@ static const struct {
 	{ "POST", "/v1/audits/", 1, manage_audit },
 	{ "GET", "/v1/audits/", 1, manage_audit_status },
 	{ "GET", "/v1/backups", 0, manage_list_backups },
+	{ "POST", "/v1/restore/", 1, manage_restore },
+	{ "GET", "/v1/restore", 0, manage_restore_status },
+	{ "GET", "/v1/hold", 0, manage_hold_status },
+	{ "DELETE", "/v1/hold", 0, manage_hold_end },
+	{ "POST", "/v1/hold/", 1, manage_undelete },
 	{ "GET", "/v1/status", 0, manage_status },
 };
 

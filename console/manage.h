@@ -38,6 +38,11 @@ struct store;
  *     GET    /v1/audits/NAME          how far it is, and what it has found
  *     GET    /v1/backups              {"backups": [...]}: Velero's, and how
  *                                     far each is outside, by destination
+ *     POST   /v1/restore/NAME         makes the empty store anew from there
+ *     GET    /v1/restore              how far that is
+ *     GET    /v1/hold                 the recovery hold
+ *     DELETE /v1/hold                 ends it
+ *     POST   /v1/hold/BUCKET/KEY      gives back what was deleted under it
  *     GET    /v1/status
  *
  * A failure answers {"error": SENTENCE}. Names in paths are percent-encoded.

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "replicator/filter.h"
+#include "replicator/importer.h"
 #include "replicator/replicator_private.h"
 #include "store/remote.h"
 
@@ -12,6 +13,7 @@
 
 struct copy {
 	struct replicator *replicator;
+	struct lent *lent; /* owns the two below, if it is there */
 	struct destination *destination;
 	struct destination_session *session;
 	struct buffer key;
@@ -32,8 +34,12 @@ copy_close(void *arg)
 
 	if (c == NULL)
 		return;
-	destination_session_free(c->session);
-	destination_close(c->destination);
+	if (c->lent != NULL)
+		lent_give(c->replicator, c->lent);
+	else {
+		destination_session_free(c->session);
+		destination_close(c->destination);
+	}
 	buffer_free(&c->key);
 	free(c);
 }
@@ -158,10 +164,72 @@ copy_read(
 	return error_of_fault(err, &fault);
 }
 
+/* ---- what is there alone ---- */
+
+static void *
+place_open(void *context, struct slice place, uint64_t size, struct error *err)
+{
+	struct reader in = reader_of(place.at, place.len);
+	struct replicator *r = context;
+	struct slice name, key;
+	char text[64];
+	struct copy *c;
+	uint8_t format = reader_u8(&in);
+
+	(void)size;
+	name = reader_slice16(&in);
+	key = reader_slice16(&in);
+	if (format != 1 || in.failed || name.len >= sizeof(text)) {
+		error_set(err, ERR_FORMAT, "a place cannot be read");
+		return NULL;
+	}
+	memcpy(text, name.at, name.len);
+	text[name.len] = '\0';
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		error_nomem(err);
+		return NULL;
+	}
+	c->replicator = r;
+	buffer_add_slice(&c->key, key);
+	if (c->key.failed)
+		error_nomem(err);
+	else
+		c->lent = lent_take(r, text, err);
+	if (c->lent == NULL) {
+		copy_close(c);
+		return NULL;
+	}
+	c->destination = c->lent->destination;
+	c->session = c->lent->session;
+	return c;
+}
+
+static int
+want(void *context, struct slice bucket, struct slice key, struct error *err)
+{
+	struct replicator *r = context;
+	struct importer *im = atomic_load(&r->importer);
+
+	if (im == NULL)
+		return error_set(
+		    err, ERR_BUSY, "the store's restore is about to begin");
+	return importer_want(im, bucket, key, err);
+}
+
+static int
+knows(void *context, struct slice bucket, struct slice prefix)
+{
+	struct replicator *r = context;
+	struct importer *im = atomic_load(&r->importer);
+
+	return im != NULL && importer_knows(im, bucket, prefix);
+}
+
 void
 replicator_lend(struct replicator *r)
 {
-	r->remote = (struct remote){ r, copy_open, copy_read, copy_close };
+	r->remote = (struct remote){ r, copy_open, copy_read, copy_close,
+		place_open, want, knows };
 	store_set_remote(r->store, &r->remote);
 }
 

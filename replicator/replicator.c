@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "replicator/audit.h"
 #include "replicator/auditor.h"
+#include "replicator/importer.h"
 #include "replicator/owner.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
@@ -29,6 +30,8 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	r->crash = options->crash;
 	(void)pthread_mutex_init(&r->lock, NULL);
 	(void)pthread_mutex_init(&r->trim_lock, NULL);
+	(void)pthread_mutex_init(&r->lent_lock, NULL);
+	hold_load(r);
 	(void)pthread_cond_init(&r->trim, NULL);
 	if ((r->dir = strdup(options->dir)) == NULL) {
 		error_nomem(err);
@@ -37,6 +40,8 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	if (replicator_load(r, options, err) != 0 || trimmer_start(r, err) != 0)
 		goto fail;
 	if (auditor_start(r, options->audit_interval_ms, err) != 0)
+		goto fail;
+	if (importer_resume(r, err) != 0)
 		goto fail;
 	replicator_lend(r);
 	return r;
@@ -53,12 +58,15 @@ replicator_stop(struct replicator *r)
 		return;
 	replicator_withdraw(r);
 	auditor_stop(r);
+	importer_stop(atomic_exchange(&r->importer, NULL));
+	lent_clear(r);
 	/* The trimmer first: it would take an empty list for leave. */
 	trimmer_stop(r);
 	while (r->n_entries > 0)
 		entry_drop(r, r->entries[r->n_entries - 1]);
 	(void)pthread_mutex_destroy(&r->lock);
 	(void)pthread_mutex_destroy(&r->trim_lock);
+	(void)pthread_mutex_destroy(&r->lent_lock);
 	(void)pthread_cond_destroy(&r->trim);
 	seal_wipe(&r->seal);
 	free(r->entries);
@@ -214,6 +222,12 @@ change(struct replicator *r, struct entry *e, struct settings *settings,
 	int elsewhere = is_elsewhere(e->settings, settings);
 	struct settings *old = e->settings;
 
+	if (elsewhere && importer_needs(r, e->name))
+		return error_set(err, ERR_CONFLICT,
+		    "the store is being restored from %s: some of its contents "
+		    "are there alone",
+		    e->name);
+	lent_clear(r);
 	site_stop(e->site);
 	e->site = NULL;
 	e->settings = settings;
@@ -285,8 +299,14 @@ replicator_remove(
 		    "the configuration file has the destination %s: remove it "
 		    "there",
 		    name);
+	else if (importer_needs(r, name))
+		error_set(err, ERR_CONFLICT,
+		    "the store is being restored from %s: some of its contents "
+		    "are there alone",
+		    name);
 	else {
 		entry_drop(r, e);
+		lent_clear(r);
 		failed = site_forget(r->store, name, err);
 		if (r->n_entries == 0 && replicator_set_journal(r, err) != 0)
 			failed = -1;

@@ -183,6 +183,35 @@ int replicator_audit(struct replicator *, const char *name,
 int replicator_audit_status(struct replicator *, const char *name,
     struct audit_figures *, audit_visit *, void *arg, struct error *err);
 
+/* The store, which is empty, is made anew from what is at a destination. Reads
+ * are right at once; the rest goes on behind them, also over restarts. */
+int replicator_restore(
+    struct replicator *, const char *name, const char *who, struct error *err);
+struct restore_status {
+	int active; /* there is one, or was since the start */
+	int done;
+	int is_known; /* all that is there is known here */
+	char name[64];
+	const char *phase;
+	uint64_t known, failed, filled, fill_done, fill_total;
+	char error[512]; /* the last one */
+};
+void replicator_restore_status(struct replicator *, struct restore_status *);
+
+/* The recovery hold: deletes are kept back outside for some days. */
+struct hold_status {
+	int active;
+	int64_t since_ms;
+	uint64_t keep_ms;   /* how long */
+	uint64_t kept_back; /* deletes, of all destinations */
+};
+void replicator_hold_status(struct replicator *, struct hold_status *);
+int replicator_hold_end(
+    struct replicator *, const char *who, struct error *err);
+/* Gives an object back whose delete is kept back. */
+int replicator_undelete(struct replicator *, struct slice bucket,
+    struct slice key, const char *who, struct error *err);
+
 /* Whether there is any destination. */
 int replicator_is_used(struct replicator *);
 

@@ -31,6 +31,7 @@ entry_start(struct replicator *r, struct entry *e)
 		.unordered = r->unordered,
 		.crash = r->crash,
 		.settings = e->settings,
+		.hold_ms = atomic_load(&r->hold_ms),
 		.advanced = trimmer_wake,
 		.advanced_arg = r };
 	struct error err = ERROR_INIT;

@@ -34,6 +34,13 @@ struct replicator {
 
 	struct auditor *auditor;
 
+	/* The way back. */
+	_Atomic uint64_t hold_ms; /* deletes are kept back so long; 0: not */
+	_Atomic(struct importer *) importer; /* NULL: nothing was restored */
+	pthread_mutex_t lent_lock;           /* of the two below; taken last */
+	struct lent *lent;
+	size_t n_lent;
+
 	/* What the store reads through. */
 	struct remote remote;
 	atomic_int ending;
@@ -59,6 +66,10 @@ void trimmer_stop(struct replicator *);
 void trimmer_wake(void *replicator);
 /* Journalling is on while there is a destination. */
 int replicator_set_journal(struct replicator *, struct error *err);
+
+/* The recovery hold. */
+int hold_begin(struct replicator *, struct error *err);
+void hold_load(struct replicator *);
 
 /* The destinations as the store's copies elsewhere, and no longer. */
 void replicator_lend(struct replicator *);

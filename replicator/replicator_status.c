@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "replicator/importer.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
 
@@ -36,9 +37,10 @@ replicator_status(
 	if (!behind) {
 		e = r->entries[i];
 		memset(status, 0, sizeof(*status));
-		if (e->site != NULL)
+		if (e->site != NULL) {
 			site_status(e->site, status);
-		else {
+			importer_state(r, status);
+		} else {
 			snprintf(
 			    status->name, sizeof(status->name), "%s", e->name);
 			snprintf(status->reason, sizeof(status->reason), "%s",

@@ -316,6 +316,7 @@ set_up(struct site *site, const struct site_options *options)
 	site->unordered = options->unordered;
 	site->crash = options->crash;
 	site->settings = options->settings;
+	atomic_store(&site->hold_ms, options->hold_ms);
 	site->advanced = options->advanced;
 	site->advanced_arg = options->advanced_arg;
 	site->filter = (struct filter){ policy->include, policy->exclude,

@@ -63,6 +63,7 @@ struct site {
 	unsigned concurrency;
 	uint64_t fold_bytes, fold_entries, fold_age_ms;
 	int unordered, crash;        /* replicator_options' */
+	_Atomic uint64_t hold_ms;    /* deletes are put off so long */
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 
@@ -227,6 +228,7 @@ struct site_options {
 	const char *name;
 	int from_config, unordered, crash;
 	const struct settings *settings; /* must outlive the site */
+	uint64_t hold_ms;
 	void (*advanced)(void *arg);
 	void *advanced_arg;
 };
@@ -240,6 +242,11 @@ int site_forget(struct store *, const char *name, struct error *err);
 int site_pause(struct site *, int pause, const char *reason, struct error *err);
 void site_nudge(struct site *); /* try again at once */
 void site_status(struct site *, struct destination_status *);
+/* How long a delete is put off: by policy, or by the recovery hold. */
+uint64_t site_delete_delay(struct site *);
+/* Deletes that are put off; and one that is not to be done. 1 if there was. */
+uint64_t site_deferred(struct site *);
+int site_undelete(struct site *, struct slice bucket, struct slice key);
 /* Whether a change of the key is not outside yet, a delete among them. */
 int site_is_pending(struct site *, struct slice bucket, struct slice key);
 /* What the key holds now goes out again. */

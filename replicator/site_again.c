@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -80,4 +81,73 @@ site_send_again(
 	pthread_cond_signal(&site->work);
 	pthread_mutex_unlock(&site->lock);
 	buffer_free(&value);
+}
+
+/* ---- deletes that are put off ---- */
+
+uint64_t
+site_delete_delay(struct site *site)
+{
+	uint64_t hold = atomic_load(&site->hold_ms);
+	uint64_t own = site->settings->policy.delete_delay_ms;
+
+	return hold > own ? hold : own;
+}
+
+uint64_t
+site_deferred(struct site *site)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&site->lock);
+	n = site->n_deferred;
+	pthread_mutex_unlock(&site->lock);
+	return n;
+}
+
+struct undeleting {
+	const char *hash;
+	struct note_batch *batch;
+	size_t n;
+};
+
+static int
+take_deferred(struct slice key, struct slice value, void *arg)
+{
+	struct undeleting *u = arg;
+	size_t len = strlen(u->hash);
+	char note_key[NOTE_KEY_BYTES];
+
+	(void)value;
+	if (key.len <= len || key.len >= sizeof(note_key) ||
+	    memcmp(key.at + key.len - len, u->hash, len) != 0)
+		return 0;
+	memcpy(note_key, key.at, key.len);
+	note_key[key.len] = '\0';
+	batch_remove(u->batch, note_key);
+	u->n++;
+	return 0;
+}
+
+int
+site_undelete(struct site *site, struct slice bucket, struct slice key)
+{
+	char note_key[NOTE_KEY_BYTES], prefix[NOTE_KEY_BYTES];
+	struct note_batch batch = { 0 };
+	struct undeleting u = { NULL, &batch, 0 };
+
+	note_hashed(&site->names, 'x', bucket, key, note_key);
+	u.hash = strrchr(note_key, '/') + 1;
+	snprintf(prefix, sizeof(prefix), "%sx/", site->names.prefix);
+	pthread_mutex_lock(&site->lock);
+	(void)store_notes(site->store, slice_text(prefix), SLICE_NULL,
+	    take_deferred, &u, NULL);
+	pthread_mutex_unlock(&site->lock);
+	if (u.n > 0 && batch_commit(&batch, site->store, NULL) != 0)
+		u.n = 0;
+	batch_free(&batch);
+	pthread_mutex_lock(&site->lock);
+	site->n_deferred -= u.n < site->n_deferred ? u.n : site->n_deferred;
+	pthread_mutex_unlock(&site->lock);
+	return u.n > 0;
 }

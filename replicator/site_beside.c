@@ -225,8 +225,7 @@ struct feeding {
 static void
 put_off_dirty(struct site *site, const struct key_note *note)
 {
-	uint64_t due =
-	    (uint64_t)clock_wall_ms() + site->settings->policy.delete_delay_ms;
+	uint64_t due = (uint64_t)clock_wall_ms() + site_delete_delay(site);
 	struct key_note deferred = *note;
 	struct buffer value = BUFFER_INIT;
 	char key[NOTE_KEY_BYTES];
@@ -253,7 +252,7 @@ is_diverted(struct site *site, const struct key_note *note)
 	int there, diverted = 0;
 
 	if (!velero_is_backup(note->key, &directory) &&
-	    site->settings->policy.delete_delay_ms == 0)
+	    site_delete_delay(site) == 0)
 		return 0;
 	there = store_object(site->store, note->bucket, note->key, 0, &rec,
 		    &memory, NULL, NULL, &err) == 0;
@@ -261,7 +260,7 @@ is_diverted(struct site *site, const struct key_note *note)
 		site_held_add(
 		    site, note->bucket, note->key, rec.version, rec.mtime_ms);
 		diverted = 1;
-	} else if (!there && site->settings->policy.delete_delay_ms > 0) {
+	} else if (!there && site_delete_delay(site) > 0) {
 		put_off_dirty(site, note);
 		diverted = 1;
 	}

@@ -114,8 +114,7 @@ site_count_journal(struct site *site)
 static void
 put_off(struct site *site, const struct journal_record *rec)
 {
-	uint64_t due =
-	    (uint64_t)clock_wall_ms() + site->settings->policy.delete_delay_ms;
+	uint64_t due = (uint64_t)clock_wall_ms() + site_delete_delay(site);
 	struct key_note note = { .what = JOURNAL_DELETE,
 		.time_ms = (int64_t)due,
 		.bucket = rec->bucket,
@@ -151,8 +150,7 @@ is_settled_at_once(
 		if (rec->what == JOURNAL_DELETE)
 			site_held_drop(site, rec->bucket, rec->key);
 	}
-	if (rec->what == JOURNAL_DELETE &&
-	    site->settings->policy.delete_delay_ms > 0) {
+	if (rec->what == JOURNAL_DELETE && site_delete_delay(site) > 0) {
 		put_off(site, rec);
 		return 1;
 	}

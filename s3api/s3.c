@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/encode.h"
+#include "s3api/await.h"
 #include "s3api/s3.h"
 #include "s3api/s3own.h"
 #include "s3api/xml.h"
@@ -184,7 +185,7 @@ s3_handle(struct http_request *http, void *context)
 	    s3_operation_find(req->method, on, &req->target, req->head, &s3err);
 	if (req->operation == NULL || authorise(req, &s3err) != 0)
 		goto fail;
-	req->operation->run(req);
+	s3_await(req);
 	return;
 
 fail:

@@ -72,7 +72,8 @@ sum_chain(struct check *c, uint64_t id, uint8_t md5[MD5_BYTES])
 
 	if (index_get_u64(c->txn, index_dbi(c->index, DB_EXTENTS), id, &value,
 		NULL) != 0 ||
-	    extent_decode(value, &rec, NULL) != 0 || rec.kind != EXTENT_CHAIN)
+	    extent_decode(value, &rec, NULL) != 0 || rec.kind != EXTENT_CHAIN ||
+	    (rec.flags & EXTENT_ADOPTED))
 		return -1;
 	for (i = 0; i < rec.n_entries; i++) {
 		if (chain_get(&rec, i, &e) != 0 ||

@@ -175,6 +175,8 @@ check_extent(struct check *c, uint64_t id, struct slice value, uint8_t *marks)
 	*marks |= MARK_DECODED;
 	if (rec.kind == EXTENT_FILE)
 		*marks |= MARK_FILE;
+	if (rec.kind == EXTENT_REMOTE)
+		*marks |= MARK_REMOTE;
 	if (rec.kind == EXTENT_INLINE)
 		check_inline(c, id, &rec);
 	if (rec.flags & EXTENT_DAMAGED)

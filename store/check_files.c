@@ -102,6 +102,9 @@ see_file(uint64_t id, void *arg)
 	if (!(c->marks[at] & MARK_DECODED))
 		return 0;
 	if (!(c->marks[at] & MARK_FILE)) {
+		/* Fetched, and cut off before the index said so. */
+		if (c->marks[at] & MARK_REMOTE)
+			return 0;
 		check_damage(c, FOUND_ORPHAN,
 		    "there is a file of content %" PRIu64
 		    ", which is not kept in a file",

@@ -61,6 +61,7 @@ struct numbers {
 #define MARK_REAPED 4  /* it is in the queue of the reaper */
 #define MARK_DECODED 8 /* its record could be read */
 #define MARK_READ 16   /* all its bytes were read, and are sound */
+#define MARK_REMOTE 32 /* its bytes are elsewhere */
 
 #define CHECK_READ_BLOCKS 16 /* at once */
 

@@ -7,7 +7,11 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "store/adopt.h"
 #include "store/internal.h"
+
+#define READ_WHOLE_BYTES (8 * 1024 * 1024)
+#define READ_THROUGH_BYTES ((size_t)2 * 1024 * 1024)
 
 /* Contents on their way out; the way in is content_write.c. */
 
@@ -20,6 +24,12 @@ struct piece {
 	uint8_t bad;         /* EXTENT_INLINE: its bytes fail their check */
 	struct buffer bytes; /* EXTENT_INLINE, verified */
 	struct extent_reader *file; /* EXTENT_FILE, opened when first read */
+	/* EXTENT_REMOTE: its place is in bytes. */
+	const struct remote *remote;
+	void *copy;
+	char *chunk; /* what was read last */
+	uint64_t chunk_begin;
+	size_t chunk_len;
 };
 
 struct content {
@@ -41,6 +51,9 @@ piece_close(struct piece *p)
 {
 	extent_close(p->file);
 	buffer_free(&p->bytes);
+	if (p->copy != NULL)
+		p->remote->close(p->copy);
+	free(p->chunk);
 	*p = (struct piece){ 0 };
 }
 
@@ -157,6 +170,10 @@ piece_take(struct store *store, struct piece *p, uint64_t id,
 	p->extent = id;
 	p->size = rec->size;
 	p->kind = rec->kind;
+	if (rec->kind == EXTENT_REMOTE) {
+		buffer_add_slice(&p->bytes, rec->place);
+		return p->bytes.failed ? error_nomem(err) : 0;
+	}
 	if (rec->kind != EXTENT_INLINE)
 		return 0;
 	if (check_inline(store, id, rec, err) != 0) {
@@ -463,6 +480,72 @@ have_inline(struct content *c, uint64_t end, int nowait, struct error *err)
 	return 0;
 }
 
+/* ---- what is elsewhere alone ---- */
+
+/* Small ones are fetched whole, verified and kept before the first byte is
+ * served; others are read through, and are fetched by whoever fills the store.
+ */
+static int
+keep_small(struct content *c, struct error *err)
+{
+	uint64_t extent = c->piece.extent, begin = c->piece.begin;
+
+	if (c->piece.size > READ_WHOLE_BYTES ||
+	    fill_extent(c->store, extent, name_bucket(c), name_key(c), err) !=
+		0)
+		return 0;
+	piece_close(&c->piece);
+	return switch_piece(c, extent, begin, err) == 0 ? 1 : -1;
+}
+
+static int
+read_chunk(struct content *c, uint64_t offset, struct error *err)
+{
+	struct piece *p = &c->piece;
+	size_t len = READ_THROUGH_BYTES;
+	int rc = -1;
+
+	if (p->size - offset < len)
+		len = (size_t)(p->size - offset);
+	if (p->chunk == NULL && (p->chunk = malloc(READ_THROUGH_BYTES)) == NULL)
+		return error_nomem(err);
+	p->chunk_len = 0;
+	if ((p->remote = remote_hold(c->store)) == NULL)
+		return error_set(err, ERR_IO,
+		    "its bytes are at a destination, and none is there");
+	if (p->copy == NULL)
+		p->copy = p->remote->open_place(
+		    p->remote->context, buffer_slice(&p->bytes), p->size, err);
+	if (p->copy != NULL)
+		rc = p->remote->read(p->copy, offset, p->chunk, len, err);
+	remote_release(c->store);
+	if (rc != 0)
+		return -1;
+	p->chunk_begin = offset;
+	p->chunk_len = len;
+	atomic_fetch_add(&c->store->read_through_bytes, len);
+	return 0;
+}
+
+static long
+read_remote(struct content *c, uint64_t offset, uint64_t end, int nowait,
+    const char **at, struct error *err)
+{
+	struct piece *p = &c->piece;
+	uint64_t left;
+
+	if (offset < p->chunk_begin ||
+	    offset >= p->chunk_begin + p->chunk_len) {
+		if (nowait)
+			return CONTENT_WOULD_BLOCK;
+		if (read_chunk(c, offset, err) != 0)
+			return -1;
+	}
+	*at = p->chunk + (offset - p->chunk_begin);
+	left = p->chunk_begin + p->chunk_len - offset;
+	return (long)(left < end - offset ? left : end - offset);
+}
+
 long
 content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
     size_t room, int nowait, const char **at, struct error *err)
@@ -485,6 +568,16 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 	}
 	offset -= begin;
 	end -= begin;
+	if (c->piece.kind == EXTENT_REMOTE && c->piece.chunk_len == 0) {
+		if (nowait)
+			return CONTENT_WOULD_BLOCK;
+		if ((rc = keep_small(c, err)) < 0)
+			return -1;
+		if (rc == 0)
+			error_clear(err);
+	}
+	if (c->piece.kind == EXTENT_REMOTE)
+		return read_remote(c, offset, end, nowait, at, err);
 	if (c->piece.kind == EXTENT_FILE)
 		return read_file(c, offset, end, memory, room, nowait, at, err);
 	if ((rc = have_inline(c, end, nowait, err)) != 0)

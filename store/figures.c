@@ -71,6 +71,8 @@ store_figures(struct store *store, struct store_figures *f)
 	f->damaged_blocks = atomic_load(&store->damaged_blocks);
 	f->damaged_contents = atomic_load(&store->damaged_contents);
 	f->healed_contents = atomic_load(&store->healed_contents);
+	f->filled_contents = atomic_load(&store->filled_contents);
+	f->filled_bytes = atomic_load(&store->filled_bytes);
 	f->read_through_bytes = atomic_load(&store->read_through_bytes);
 	scrubber_figures(store->scrubber, &scrub);
 	f->scrub_bytes = scrub.bytes;

@@ -172,6 +172,10 @@ check_etag(struct healing *h, const uint8_t md5[MD5_BYTES], struct error *err)
 	size_t i;
 	int failed = -1;
 
+	if (h->chain.flags & EXTENT_ADOPTED)
+		return error_set(err, ERR_DAMAGED,
+		    "the sizes of its parts are not known here, so nothing "
+		    "tells whether the copy outside is right");
 	memcpy(all, md5, sizeof(all));
 	if (h->object.parts == 0)
 		goto compare;

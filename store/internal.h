@@ -56,6 +56,8 @@ struct store {
 	_Atomic uint64_t visible; /* newest journal sequence */
 	_Atomic uint64_t keys_generation;
 	_Atomic uint64_t damaged_blocks, damaged_contents;
+	atomic_int incomplete; /* store/remote.h */
+	_Atomic uint64_t filled_contents, filled_bytes;
 	_Atomic uint64_t healed_contents, read_through_bytes;
 };
 

@@ -124,10 +124,15 @@ struct object_part {
 enum extent_kind {
 	EXTENT_INLINE = 1, /* the bytes are in the record */
 	EXTENT_FILE = 2,   /* the bytes are in extents/<id / 4096>/<id> */
-	EXTENT_CHAIN = 3   /* other extents, one behind another */
+	EXTENT_CHAIN = 3,  /* other extents, one behind another */
+	EXTENT_REMOTE = 4  /* the bytes are elsewhere alone (store/remote.h) */
 };
 
 #define EXTENT_DAMAGED 1 /* a block failed its check: to be healed */
+#define EXTENT_ADOPTED \
+	2 /* a chain that came back from elsewhere: all bytes \
+	     are in its first part, the sizes of the parts \
+	     that were being forgotten */
 
 struct chain_entry {
 	uint64_t extent; /* 0: empty part */
@@ -147,6 +152,8 @@ struct extent_record {
 	uint32_t n_entries; /* EXTENT_CHAIN */
 	uint8_t checksum_kind;
 	struct slice entries; /* EXTENT_CHAIN: encoded; use chain_get */
+	struct slice place;   /* EXTENT_REMOTE: what the remote knows it by */
+	struct slice md5;     /* EXTENT_REMOTE: of all bytes; may be empty */
 };
 
 enum key_right {

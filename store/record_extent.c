@@ -10,8 +10,8 @@
  *
  *	 0  u8    format, 1
  *	 1  u8    number of fields
- *	 2  u8    kind: 1 inline, 2 file, 3 chain
- *	 3  u8    flags: 1 damaged
+ *	 2  u8    kind: 1 inline, 2 file, 3 chain, 4 remote
+ *	 3  u8    flags: 1 damaged, 2 adopted
  *	 4  be32  references
  *	 8  be64  size
  *	16  be32  CRC32C of the bytes (inline), else 0
@@ -20,6 +20,8 @@
  *	    1 bytes (inline): size of them
  *	    2 entries (chain), each {extent be64, end be64, number be16,
  *checksum as long as its kind says}; `end` never falls, and the last is size
+ *	    3 place (remote)
+ *	    4 MD5 of the bytes (remote), if it is known
  */
 
 #define EXTENT_FORMAT 1
@@ -29,7 +31,9 @@
 
 enum extent_tag {
 	EXTENT_BYTES = 1,
-	EXTENT_ENTRIES
+	EXTENT_ENTRIES,
+	EXTENT_PLACE,
+	EXTENT_MD5
 };
 
 void
@@ -43,6 +47,10 @@ extent_encode(struct buffer *out, const struct extent_record *rec)
 		fields.at[EXTENT_BYTES] = rec->bytes;
 	if (rec->kind == EXTENT_CHAIN)
 		fields.at[EXTENT_ENTRIES] = rec->entries;
+	if (rec->kind == EXTENT_REMOTE) {
+		fields.at[EXTENT_PLACE] = rec->place;
+		fields.at[EXTENT_MD5] = rec->md5;
+	}
 	p = record_begin(out, EXTENT_FORMAT, EXTENT_FIXED_BYTES, &fields);
 	if (p == NULL)
 		return;
@@ -85,17 +93,22 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 	rec->checksum_kind = p[20];
 	rec->bytes = fields.at[EXTENT_BYTES];
 	rec->entries = fields.at[EXTENT_ENTRIES];
+	rec->place = fields.at[EXTENT_PLACE];
+	rec->md5 = fields.at[EXTENT_MD5];
 	rec->n_entries = 0;
 
-	if (rec->kind < EXTENT_INLINE || rec->kind > EXTENT_CHAIN)
+	if (rec->kind < EXTENT_INLINE || rec->kind > EXTENT_REMOTE)
 		return record_damaged(err, "extent", "its kind is unknown");
-	if ((rec->flags & ~EXTENT_DAMAGED) != 0)
+	if ((rec->flags & ~(EXTENT_DAMAGED | EXTENT_ADOPTED)) != 0)
 		return record_damaged(err, "extent", "a flag is unknown");
 	if (rec->size > OBJECT_MAX_BYTES)
 		return record_damaged(err, "extent", "its size is wrong");
 	if (rec->bytes.len != (rec->kind == EXTENT_INLINE ? rec->size : 0))
 		return record_damaged(
 		    err, "extent", "its bytes are not as many as its size");
+	if (rec->kind == EXTENT_REMOTE &&
+	    (rec->place.len == 0 || (rec->md5.len != 0 && rec->md5.len != 16)))
+		return record_damaged(err, "extent", "its place is wrong");
 	if (rec->checksum_kind > CHECKSUM_SHA256)
 		return record_damaged(err, "extent", "its checksum is unknown");
 	if (rec->kind != EXTENT_CHAIN && rec->entries.len > 0)

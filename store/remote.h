@@ -30,10 +30,28 @@ struct remote {
 	int (*read)(void *copy, uint64_t offset, void *bytes, size_t len,
 	    struct error *err);
 	void (*close)(void *copy);
+	/* Opens what an EXTENT_REMOTE names by its place. May block. */
+	void *(*open_place)(void *context, struct slice place, uint64_t size,
+	    struct error *err);
+	/* While the store is incomplete (store_set_incomplete()): makes sure
+	 * that what is there of a key is known here; blocks. 0, or -1 and
+	 * *err. */
+	int (*want)(void *context, struct slice bucket, struct slice key,
+	    struct error *err);
+	/* Whether all keys of a prefix are known here. Brief. */
+	int (*knows)(void *context, struct slice bucket, struct slice prefix);
 };
 
 /* Sets it; NULL: none from now on, waiting for calls under way, which the
  * remote had better end by then. Not owned. */
 void store_set_remote(struct store *, const struct remote *);
+
+/* Whether there may be objects elsewhere that are not known here yet. */
+void store_set_incomplete(struct store *, int incomplete);
+int store_is_incomplete(struct store *); /* cheap */
+/* The remote's want() and knows(). */
+int store_want(
+    struct store *, struct slice bucket, struct slice key, struct error *err);
+int store_knows(struct store *, struct slice bucket, struct slice prefix);
 
 #endif

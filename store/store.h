@@ -361,6 +361,7 @@ struct store_figures {
 	uint64_t damaged_blocks, damaged_contents;
 	uint64_t healed_contents;    /* from copies elsewhere */
 	uint64_t read_through_bytes; /* served from there meanwhile */
+	uint64_t filled_contents, filled_bytes; /* fetched and kept */
 	uint64_t scrub_bytes, scrub_rounds, scrub_last_ms;
 	uint64_t copy_last_ms; /* when the index was last copied; 0: not yet */
 	uint64_t reap_waiting; /* deleted, space not yet given back */

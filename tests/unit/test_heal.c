@@ -96,7 +96,10 @@ setup(void **state)
 	strncpy(f->dir, "/tmp/holdfast-test-XXXXXX", sizeof(f->dir) - 1);
 	if (mkdtemp(f->dir) == NULL)
 		return -1;
-	f->remote = (struct remote){ f, copy_open, copy_read, copy_close };
+	f->remote = (struct remote){ .context = f,
+		.open = copy_open,
+		.read = copy_read,
+		.close = copy_close };
 	open_store(f);
 	assert_int_equal(store_create_bucket(f->store, &bucket), 0);
 	*state = f;

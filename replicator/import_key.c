@@ -1,0 +1,203 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/digest.h"
+#include "base/encode.h"
+#include "base/error.h"
+#include "replicator/importer.h"
+#include "replicator/replicator_private.h"
+#include "store/adopt.h"
+
+/* One object, from what the destination says of it. */
+
+#define CHUNK_BYTES ((size_t)1024 * 1024)
+
+int
+import_split(const struct settings *settings, struct slice remote,
+    struct slice *bucket, struct slice *key)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789.-";
+	const char *source = settings->policy.source_bucket, *slash;
+	size_t i;
+
+	if (slice_starts(remote, IMPORT_OURS))
+		return -1;
+	if (source != NULL) {
+		*bucket = slice_text(source);
+		*key = remote;
+		return 0;
+	}
+	slash = memchr(remote.at, '/', remote.len);
+	if (slash == NULL)
+		return -1;
+	*bucket = (struct slice){ remote.at, (size_t)(slash - remote.at) };
+	*key = (struct slice){ slash + 1, remote.len - bucket->len - 1 };
+	if (bucket->len < 3 || bucket->len > BUCKET_NAME_MAX_BYTES ||
+	    key->len == 0 || key->len > KEY_MAX_BYTES)
+		return -1;
+	for (i = 0; i < bucket->len; i++)
+		if (strchr(allowed, bucket->at[i]) == NULL)
+			return -1;
+	return 0;
+}
+
+/* "MD5" or "MD5-PARTS" in hex: 0, or -1. */
+static int
+take_etag(struct object_record *rec, const char *etag)
+{
+	size_t len = strlen(etag);
+	uint64_t parts = 0;
+
+	if (len < 32 || hex_decode(etag, 32, rec->md5, 16) != 0)
+		return -1;
+	if (len > 32 &&
+	    (etag[32] != '-' ||
+		parse_u64(etag + 33, len - 33, 1, PARTS_MAX, &parts) != 0))
+		return -1;
+	rec->parts = (uint16_t)parts;
+	return 0;
+}
+
+/* Of one that others wrote and whose ETag says nothing: by reading it. */
+static int
+sum_bytes(const struct lent *l, struct slice remote, uint64_t size,
+    uint8_t md5[MD5_BYTES], struct fault *fault)
+{
+	struct digest *sum = digest_new(DIGEST_MD5);
+	char *chunk = malloc(CHUNK_BYTES);
+	uint64_t at;
+	size_t len;
+	int rc = 0;
+
+	if (sum == NULL || chunk == NULL)
+		rc = fault_set(fault, FAULT_RETRY, "no memory");
+	for (at = 0; rc == 0 && at < size; at += len) {
+		len =
+		    size - at < CHUNK_BYTES ? (size_t)(size - at) : CHUNK_BYTES;
+		rc = destination_table(l->destination)
+			 ->get(destination_call(l->session), remote, at, len,
+			     chunk, fault);
+		if (rc == 0)
+			digest_update(sum, chunk, len);
+	}
+	if (rc == 0)
+		digest_final(sum, md5);
+	digest_free(sum);
+	free(chunk);
+	return rc;
+}
+
+static int
+take_facts(struct adopt_object *a, const struct remote_stat *stat,
+    const struct lent *l, struct slice remote, struct fault *fault)
+{
+	struct object_record *rec = &a->record;
+
+	rec->size = stat->size;
+	rec->version = stat->version;
+	rec->mtime_ms = stat->original_mtime_ms != 0 ? stat->original_mtime_ms
+						     : stat->mtime_ms;
+	rec->attributes = stat->attributes;
+	rec->tags = stat->tags;
+	if (take_etag(rec, stat->original_etag) != 0) {
+		rec->version = 0;
+		if (stat->has_md5)
+			memcpy(rec->md5, stat->md5, sizeof(rec->md5));
+		else if (take_etag(rec, stat->etag) != 0 &&
+		    sum_bytes(l, remote, stat->size, rec->md5, fault) != 0)
+			return -1;
+	}
+	a->has_md5 = rec->parts == 0;
+	return 0;
+}
+
+/* A change of the key that is on its way there says more than what is there. */
+static int
+is_superseded(struct replicator *r, const char *name, struct slice bucket,
+    struct slice key)
+{
+	struct buffer memory = BUFFER_INIT;
+	struct object_record rec;
+	struct entry *e;
+	int known;
+
+	known = store_object(r->store, bucket, key, 0, &rec, &memory, NULL,
+		    NULL, NULL) == 0;
+	buffer_free(&memory);
+	if (known)
+		return 1;
+	pthread_mutex_lock(&r->lock);
+	e = entry_find(r, name);
+	known = e != NULL && e->site != NULL &&
+	    site_is_pending(e->site, bucket, key);
+	pthread_mutex_unlock(&r->lock);
+	return known;
+}
+
+static int
+adopt(struct replicator *r, const char *name, const struct lent *l,
+    struct slice remote, struct slice bucket, struct slice key,
+    struct fault *fault)
+{
+	struct adopt_object a = { .bucket = bucket, .key = key };
+	struct buffer place = BUFFER_INIT;
+	struct remote_stat stat;
+	int rc = -1;
+
+	memset(&stat, 0, sizeof(stat));
+	if (destination_table(l->destination)
+		->stat(destination_call(l->session), remote, &stat, fault) !=
+	    0) {
+		rc = fault->kind == FAULT_MISSING ? 0 : -1;
+		goto out;
+	}
+	if (take_facts(&a, &stat, l, remote, fault) != 0)
+		goto out;
+	place_encode(&place, name, remote);
+	a.place = buffer_slice(&place);
+	if (place.failed)
+		fault_set(fault, FAULT_RETRY, "no memory");
+	else if (store_adopt(r->store, &a) != 0)
+		fault_set(fault,
+		    a.change.err.kind == ERR_TOO_LARGE ? FAULT_OBJECT
+						       : FAULT_RETRY,
+		    "%s", a.change.err.text);
+	else
+		rc = 0;
+out:
+	buffer_free(&place);
+	buffer_free(&stat.memory);
+	return rc;
+}
+
+int
+import_key(struct replicator *r, const char *name, struct slice bucket,
+    struct slice key, struct fault *fault)
+{
+	struct buffer remote = BUFFER_INIT;
+	struct error err = ERROR_INIT;
+	struct entry *e;
+	struct lent *l;
+	int rc = -1;
+
+	if (is_superseded(r, name, bucket, key))
+		return 0;
+	if ((l = lent_take(r, name, &err)) == NULL)
+		return fault_set(fault, FAULT_RETRY, "%s", err.text);
+	pthread_mutex_lock(&r->lock);
+	e = entry_find(r, name);
+	if (e != NULL && e->settings->policy.source_bucket == NULL) {
+		buffer_add_slice(&remote, bucket);
+		buffer_add_u8(&remote, '/');
+	}
+	pthread_mutex_unlock(&r->lock);
+	buffer_add_slice(&remote, key);
+	if (remote.failed)
+		fault_set(fault, FAULT_RETRY, "no memory");
+	else
+		rc = adopt(
+		    r, name, l, buffer_slice(&remote), bucket, key, fault);
+	buffer_free(&remote);
+	lent_give(r, l);
+	return rc;
+}

@@ -1,0 +1,46 @@
+#ifndef STORE_ADOPT_H
+#define STORE_ADOPT_H
+
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "store/store.h"
+
+struct error;
+
+/*
+ * Objects that come back: their records are made from what is known elsewhere,
+ * with contents that are there alone (EXTENT_REMOTE), and the contents are
+ * fetched later. Nothing of it is journalled, since it is outside already.
+ */
+
+struct adopt_object {
+	struct change change;
+	struct slice bucket, key;
+	/* In: size, md5, parts, mtime, attributes, tags and version, which is
+	 * kept if it is given (0: a new one). */
+	struct object_record record;
+	struct slice place; /* what the remote knows the content by */
+	int has_md5;        /* record.md5 is that of all bytes */
+	int added; /* out: 0: the key has an object, or had one deleted */
+};
+int store_adopt(struct store *, struct adopt_object *);
+
+/* Versions that are given from now on are not below. Before anything was. */
+struct raise_versions {
+	struct change change;
+	uint64_t next;
+};
+int store_raise_versions(struct store *, struct raise_versions *);
+
+/* Fetches an extent that is elsewhere alone, verifies it as a whole where its
+ * MD5 is known, and keeps it. bucket and key: an object that holds it, for the
+ * file's trailer. Blocks. 0 also when it is here already; -1 and *err. */
+int fill_extent(struct store *, uint64_t extent, struct slice bucket,
+    struct slice key, struct error *err);
+/* The same for an object's content. 1 when it was fetched, 0 when there was
+ * nothing to do, -1 and *err. */
+int store_fill(
+    struct store *, struct slice bucket, struct slice key, struct error *err);
+
+#endif
