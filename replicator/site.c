@@ -22,6 +22,8 @@
 #define FLUSH_MS 200
 #define OWNER_AGAIN_MS (120 * 1000)
 #define OWNER_RETRY_MS 2000
+#define NAP_MS 5
+#define PAUSE_MS 10000 /* to write a pause down */
 #define SWEEP_MS (10 * 60 * 1000)
 
 static int
@@ -398,6 +400,8 @@ site_stop(struct site *site)
 int
 site_pause(struct site *site, int pause, const char *reason, struct error *err)
 {
+	static const struct timespec nap = { 0, NAP_MS * 1000000L };
+	unsigned waited_ms = 0;
 	int failed = 0;
 
 	pthread_mutex_lock(&site->lock);
@@ -408,12 +412,21 @@ site_pause(struct site *site, int pause, const char *reason, struct error *err)
 		site->brake_from = store_visible(site->store);
 		memset(site->deletes, 0, sizeof(site->deletes));
 	}
-	site->state_changed = 1;
-	if (!site_flush(site) && site->state_changed)
-		failed = error_set(
-		    err, ERR_IO, "it could not be written down: see the log");
+	site->state_changed = site->starved = 1;
+	site->barren = 0;
 	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_signal(&site->work);
+	while (
+	    (site->state_changed || site->flushing) && waited_ms < PAUSE_MS) {
+		pthread_mutex_unlock(&site->lock);
+		(void)nanosleep(&nap, NULL);
+		waited_ms += NAP_MS;
+		pthread_mutex_lock(&site->lock);
+	}
+	if (site->state_changed || site->flushing)
+		failed = error_set(err, ERR_IO,
+		    "it holds until the end of the process; writing it down "
+		    "takes longer: see the log");
 	pthread_mutex_unlock(&site->lock);
 	return failed;
 }

@@ -92,6 +92,7 @@ struct site {
 	struct note_batch batch; /* to be made durable with the watermark */
 	int starved;       /* a change waits for an older one to be durable */
 	int state_changed; /* the state note is to be written */
+	int flushing;      /* the scheduler alone does */
 	uint64_t flushed_ms;
 
 	/* Seeding: the walk's place, and what it has given out, in order. */

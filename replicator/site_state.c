@@ -67,9 +67,11 @@ site_flush(struct site *site)
 	site->state_changed = site->starved = 0;
 	site_add_state(
 	    site, &batch, low > site->watermark ? low : site->watermark);
+	site->flushing = 1;
 	pthread_mutex_unlock(&site->lock);
 	failed = batch_commit(&batch, site->store, &err);
 	pthread_mutex_lock(&site->lock);
+	site->flushing = 0;
 	site->flushed_ms = clock_monotonic_ms();
 	if (failed) {
 		log_fields(LOG_ERROR, "replicator.watermark", err.text,
@@ -77,6 +79,7 @@ site_flush(struct site *site)
 			LOG_T("destination", site->name) },
 		    1);
 		/* What was to be noted stays, in its order. */
+		site->state_changed = 1;
 		rest = site->batch;
 		site->batch = batch;
 		buffer_add_slice(&site->batch.bytes, buffer_slice(&rest.bytes));
