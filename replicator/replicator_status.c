@@ -96,13 +96,13 @@ replicator_object_status(struct replicator *r, struct slice bucket,
 	size_t i;
 
 	/* Asked on event loops: not worth a wait while the list changes. */
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_nsec += LOCK_WAIT_NS;
 	if (until.tv_nsec >= 1000000000) {
 		until.tv_nsec -= 1000000000;
 		until.tv_sec++;
 	}
-	if (pthread_mutex_clocklock(&r->lock, CLOCK_MONOTONIC, &until) != 0)
+	if (pthread_mutex_timedlock(&r->lock, &until) != 0)
 		return NULL;
 	for (i = 0; i < r->n_entries; i++) {
 		status = r->entries[i]->site == NULL

@@ -302,7 +302,8 @@ settle(
 			return;
 		}
 		/* LMDB calls a short write EIO. */
-		if (err.kind == ERR_IO && space_is_full(c->store->space))
+		if (err.kind == ERR_DISK_FULL ||
+		    (err.kind == ERR_IO && space_is_full(c->store->space)))
 			error_set(&err, ERR_DISK_FULL,
 			    "the disk is full: delete backups or enlarge the"
 			    " volume");

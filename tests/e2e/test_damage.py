@@ -79,7 +79,7 @@ def test_bytes_of_a_damaged_block_never_leave(new_server, block):
     assert part == body[at:at + 1000]
     assert s3.get_object(Bucket="bucket", Key="good")["Body"].read() == body
 
-    assert metric(server, "damaged_contents_total") == 1
+    harness.wait_until("the damage is remembered", lambda: metric(server, "damaged_contents_total") == 1, 10)
     assert '"event":"store.damage"' in server.log()
     server.stop()
     assert "found damaged before" in holdfast("check", server.data, check=1)

@@ -98,11 +98,12 @@ def test_a_disk_filled_by_others_still_takes_deletes(on_disk):
             while True:
                 f.write(bytes(MIB))
                 f.flush()
-    with pytest.raises(botocore.exceptions.ClientError) as e:
-        client.put_object(Bucket="full", Key="tiny", Body=b"x")
-    refused(e.value.response, "disk")
+    # The room is asked for now and then; until it is, what still fits into the index is taken, and durable.
+    n, answer = fill(client, 4000, "tiny/", most=20000)
+    refused(answer, "disk")
+    assert client.list_objects_v2(Bucket="full", Prefix="tiny/")["KeyCount"] == min(n, 1000)
     assert client.get_object(Bucket="full", Key="k1")["Body"].read(10)
-    delete_all(client, "k")
+    delete_all(client, "")
     assert client.list_objects_v2(Bucket="full")["KeyCount"] == 0
     harness.wait_until("space is back", lambda: os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize > 40 * MIB, 10)
     client.put_object(Bucket="full", Key="tiny", Body=b"x")

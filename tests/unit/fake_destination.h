@@ -63,6 +63,20 @@ static struct {
 		pthread_mutex_unlock(&fake.lock); \
 	} while (0)
 
+/* A count that threads raise. */
+static uint64_t
+fake_count(const uint64_t *count)
+{
+	uint64_t value;
+
+	pthread_mutex_lock(&fake.lock);
+	value = *count;
+	pthread_mutex_unlock(&fake.lock);
+	return value;
+}
+
+#define FAKE_GET(field) fake_count(&fake.field)
+
 static unsigned
 fake_random(unsigned below)
 {

@@ -290,6 +290,7 @@ expect_sound(struct fixture *f)
 	struct error err = ERROR_INIT;
 
 	store_close(f->store);
+	f->store = NULL;
 	assert_int_equal(
 	    store_check(f->dir, &options, show, NULL, &result, &err), 0);
 	assert_int_equal(result.damage, 0);
@@ -366,6 +367,7 @@ a_copy_that_lies_is_not_believed(void **state)
 	f->lies = 0;
 	assert_true(reads(f, "a"));
 	assert_true(reads(f, "b"));
+	expect_healed(f, 2);
 	expect_sound(f);
 }
 

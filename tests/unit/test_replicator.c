@@ -494,7 +494,7 @@ a_denied_destination_waits_for_a_person(void **state)
 	s = status(f);
 	assert_int_equal(s.state, DESTINATION_STOPPED);
 	assert_string_equal(s.reason, "access is denied");
-	assert_true(fake.calls < 60);
+	assert_true(FAKE_GET(calls) < 60);
 	FAKE_SET(denied, 0);
 	assert_int_equal(
 	    replicator_set(f->replicator, "there",
@@ -641,7 +641,7 @@ a_large_object_goes_on_where_a_restart_left_it(void **state)
 	wait_quiet(f, 5);
 	FAKE_SET(latency_us, 60000);
 	put(f, "large", 50 * FAKE_PART_BYTES, 0);
-	while (fake.parts < 20)
+	while (FAKE_GET(parts) < 20)
 		usleep(1000);
 	f->options.crash = 1;
 	stop(f);
@@ -650,7 +650,7 @@ a_large_object_goes_on_where_a_restart_left_it(void **state)
 	wait_quiet(f, 20);
 	assert_int_equal(outside("large")->size, 50 * FAKE_PART_BYTES);
 	/* Those under way at the stop may have been sent twice. */
-	assert_true(fake.parts >= 50 && fake.parts <= 50 + 8);
+	assert_in_range(FAKE_GET(parts), 50, 50 + 8);
 	assert_int_equal(fake.next_upload, 1);
 	assert_int_equal(fake_open_uploads(), 0);
 }
@@ -668,7 +668,7 @@ parts_go_ahead_of_what_must_wait(void **state)
 	put(f, "first", 10, 0);
 	begin = store_visible(f->store);
 	put(f, "large", 10 * FAKE_PART_BYTES, begin);
-	while (fake.parts < 10)
+	while (FAKE_GET(parts) < 10)
 		usleep(1000);
 	usleep(50000);
 	assert_null(outside("large"));
