@@ -111,7 +111,8 @@ take_facts(struct adopt_object *a, const struct remote_stat *stat,
 	return 0;
 }
 
-/* A change of the key that is on its way there says more than what is there. */
+/* A change of the key that is on its way there says more than what is there. -1
+ * when that cannot be told. */
 static int
 is_superseded(struct replicator *r, const char *name, struct slice bucket,
     struct slice key)
@@ -128,8 +129,8 @@ is_superseded(struct replicator *r, const char *name, struct slice bucket,
 		return 1;
 	pthread_mutex_lock(&r->lock);
 	e = entry_find(r, name);
-	known = e != NULL && e->site != NULL &&
-	    site_is_pending(e->site, bucket, key);
+	if (e != NULL && e->site != NULL)
+		known = site_is_unsettled(e->site, bucket, key);
 	pthread_mutex_unlock(&r->lock);
 	return known;
 }
@@ -180,8 +181,15 @@ import_key(struct replicator *r, const char *name, struct slice bucket,
 	struct lent *l;
 	int rc = -1;
 
-	if (is_superseded(r, name, bucket, key))
+	switch (is_superseded(r, name, bucket, key)) {
+	case 0:
+		break;
+	case 1:
 		return 0;
+	default:
+		return fault_set(
+		    fault, FAULT_RETRY, "the journal cannot be read");
+	}
 	if ((l = lent_take(r, name, &err)) == NULL)
 		return fault_set(fault, FAULT_RETRY, "%s", err.text);
 	pthread_mutex_lock(&r->lock);

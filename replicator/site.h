@@ -250,6 +250,14 @@ uint64_t site_deferred(struct site *);
 int site_undelete(struct site *, struct slice bucket, struct slice key);
 /* Whether a change of the key is not outside yet, a delete among them. */
 int site_is_pending(struct site *, struct slice bucket, struct slice key);
+/* Whether a change of the key is noted here and may not be outside, exactly, by
+ * what is durable: the journal behind the durable watermark, and the notes that
+ * are committed together with it; -1 when the journal cannot be read. Not on
+ * an event loop. */
+int site_is_unsettled(struct site *, struct slice bucket, struct slice key);
+/* Whether the key has a durable note of that kind (replicator/notes.h). */
+int site_has_note(
+    struct site *, char kind, struct slice bucket, struct slice key);
 /* What the key holds now goes out again. */
 void site_send_again(
     struct site *, struct slice bucket, struct slice key, uint64_t version);

@@ -31,8 +31,6 @@ is_deferred(struct site *site, struct slice bucket, struct slice key)
 	char note_key[NOTE_KEY_BYTES], prefix[NOTE_KEY_BYTES];
 	struct deferred d = { NULL, 0 };
 
-	if (site->n_deferred == 0)
-		return 0;
 	note_hashed(&site->names, 'x', bucket, key, note_key);
 	d.hash = strrchr(note_key, '/') + 1;
 	note_plain(&site->names, 'x', prefix);
@@ -54,9 +52,42 @@ site_is_pending(struct site *site, struct slice bucket, struct slice key)
 	if (status != NULL && strcmp(status, "PENDING") == 0)
 		return 1;
 	pthread_mutex_lock(&site->lock);
-	deferred = is_deferred(site, bucket, key);
+	deferred = site->n_deferred > 0 && is_deferred(site, bucket, key);
 	pthread_mutex_unlock(&site->lock);
 	return deferred;
+}
+
+struct sought {
+	struct slice bucket, key;
+	int found;
+};
+
+static int
+see_entry(uint64_t sequence, const struct journal_record *rec, void *arg)
+{
+	struct sought *s = arg;
+
+	(void)sequence;
+	s->found = slice_equal(rec->key, s->key) &&
+	    slice_equal(rec->bucket, s->bucket);
+	return s->found;
+}
+
+int
+site_is_unsettled(struct site *site, struct slice bucket, struct slice key)
+{
+	struct sought s = { bucket, key, 0 };
+
+	/* The journal first: an entry leaves it only behind a watermark that
+	 * was committed with the note that takes its place. */
+	if (store_journal(site->store, atomic_load(&site->durable), see_entry,
+		&s, NULL) != 0)
+		return -1;
+	if (s.found)
+		return 1;
+	return is_deferred(site, bucket, key) ||
+	    site_has_note(site, 'd', bucket, key) ||
+	    site_has_note(site, 'h', bucket, key);
 }
 
 void

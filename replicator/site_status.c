@@ -136,8 +136,9 @@ site_status(struct site *site, struct destination_status *s)
 	pthread_mutex_unlock(&site->lock);
 }
 
-static int
-has_note(struct site *site, char kind, struct slice bucket, struct slice key)
+int
+site_has_note(
+    struct site *site, char kind, struct slice bucket, struct slice key)
 {
 	char note_key[NOTE_KEY_BYTES];
 	uint64_t n = 1;
@@ -157,13 +158,13 @@ site_object_status(struct site *site, struct slice bucket, struct slice key,
 	if (!filter_takes(&site->filter, bucket, key))
 		return NULL;
 	pthread_mutex_lock(&site->lock);
-	if (site->n_parked > 0 && has_note(site, 'p', bucket, key)) {
+	if (site->n_parked > 0 && site_has_note(site, 'p', bucket, key)) {
 		pthread_mutex_unlock(&site->lock);
 		return "FAILED";
 	}
 	pending = window_find(&site->window, bucket, key) != NULL ||
-	    (site->n_dirty > 0 && has_note(site, 'd', bucket, key)) ||
-	    (site->n_held > 0 && has_note(site, 'h', bucket, key));
+	    (site->n_dirty > 0 && site_has_note(site, 'd', bucket, key)) ||
+	    (site->n_held > 0 && site_has_note(site, 'h', bucket, key));
 	if (!pending && site->seeding)
 		pending = slice_compare(
 			      bucket, buffer_slice(&site->seed_bucket)) > 0 ||

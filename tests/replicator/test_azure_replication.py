@@ -76,8 +76,8 @@ def test_a_key_that_azure_cannot_hold_is_parked_and_blocks_nothing(near, s3, far
     s3.put_object(Bucket="bucket", Key="ends with a dot.", Body=b"1")
     s3.put_object(Bucket="bucket", Key="folder/", Body=b"")
     s3.put_object(Bucket="bucket", Key="later", Body=b"2")
-    harness.wait_until("what can go to be there", lambda: far.keys("") == ["later"], 20)
-    harness.wait_until("both to be parked", lambda: destination(near)["parked"] == 2, 20)
+    harness.wait_until("what can go to be there", lambda: far.keys("") == ["later"], 60)
+    harness.wait_until("both to be parked", lambda: destination(near)["parked"] == 2, 60)
 
 
 def test_what_is_damaged_here_comes_back_from_there(near, s3, far):
