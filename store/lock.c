@@ -90,7 +90,7 @@ who_holds(int fd, char line[LINE_MAX_BYTES])
 			line[i] = '?';
 	line[i] = '\0';
 	if (i == 0)
-		strcpy(line, "which one is not known");
+		snprintf(line, LINE_MAX_BYTES, "which one is not known");
 }
 
 struct store_lock *

@@ -182,6 +182,7 @@ newest_copy(struct rebuild *r, const char *before, char name[64])
 {
 	struct dirent *entry;
 	DIR *list;
+	size_t len;
 	int fd;
 
 	name[0] = '\0';
@@ -195,10 +196,10 @@ newest_copy(struct rebuild *r, const char *before, char name[64])
 	}
 	while ((entry = readdir(list)) != NULL)
 		if (hot_copy_is_name(entry->d_name) &&
-		    strlen(entry->d_name) < 64 &&
+		    (len = strlen(entry->d_name)) < 64 &&
 		    strcmp(entry->d_name, name) > 0 &&
 		    (before[0] == '\0' || strcmp(entry->d_name, before) < 0))
-			strcpy(name, entry->d_name);
+			memcpy(name, entry->d_name, len + 1);
 	closedir(list);
 	return name[0] == '\0';
 }
@@ -216,7 +217,7 @@ start_index(struct rebuild *r, const char *dir, struct error *err)
 {
 	struct check_options options = { 0 };
 	struct check_result found;
-	char before[64] = "", name[64], path[128];
+	char before[64] = "", name[64] = "", path[128];
 
 	for (;;) {
 		if (remove_new_index(r, err) != 0)
@@ -241,9 +242,9 @@ start_index(struct rebuild *r, const char *dir, struct error *err)
 			break;
 		rebuild_say(r, "the copy %s is not sound itself", path);
 		error_clear(err);
-		strcpy(before, name);
+		memcpy(before, name, sizeof(before));
 	}
-	strcpy(r->result->copy, name);
+	memcpy(r->result->copy, name, sizeof(r->result->copy));
 	r->result->from_copy = found.objects + found.versions;
 	return 0;
 }

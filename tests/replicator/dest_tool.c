@@ -319,6 +319,7 @@ do_finish(char **words, int n)
 	struct subject s;
 	json_t *answer;
 	char *at, *equals;
+	char *rest;
 	size_t count = 0;
 
 	if (n < 6)
@@ -327,8 +328,8 @@ do_finish(char **words, int n)
 	snprintf(upload.state, sizeof(upload.state), "%s", words[3]);
 	upload.part_bytes = strtoull(words[4], NULL, 10);
 	upload.source = &s.source;
-	for (at = strtok(words[5], ","); at != NULL && count < 1000;
-	     at = strtok(NULL, ",")) {
+	for (at = strtok_r(words[5], ",", &rest); at != NULL && count < 1000;
+	     at = strtok_r(NULL, ",", &rest)) {
 		if ((equals = strchr(at, '=')) == NULL)
 			die(at, "no part");
 		*equals = '\0';
