@@ -11,6 +11,7 @@
 #include "replicator/destination.h"
 #include "replicator/http_client.h"
 #include "replicator/payload.h"
+#include "replicator/refusal.h"
 
 struct error;
 
@@ -117,14 +118,9 @@ void azure_header(struct azure_request *, const char *name, const char *value);
 void azure_header_md5(
     struct azure_request *, const char *name, const uint8_t md5[MD5_BYTES]);
 
-/* The error that an answer carries. */
-struct azure_refusal {
-	char code[64];
-	char message[400];
-};
-void azure_refusal_read(const struct http_call *, struct azure_refusal *);
+void azure_refusal_read(const struct http_call *, struct refusal *);
 int azure_refusal_fault(const struct azure_shared *, enum azure_op,
-    const struct http_call *, const struct azure_refusal *, struct fault *);
+    const struct http_call *, const struct refusal *, struct fault *);
 const char *azure_permission(enum azure_op);
 
 /* Asks Azure Resource Manager for the account's keys and keeps one. 0, or -1

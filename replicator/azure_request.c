@@ -206,14 +206,14 @@ done:
 }
 
 static int
-is_code(const struct azure_refusal *r, const char *code)
+is_code(const struct refusal *r, const char *code)
 {
 	return strcmp(r->code, code) == 0;
 }
 
 /* 1 when another try is worthwhile; *fault says why not even that works. */
 static int
-mend(struct azure_session *s, const struct azure_refusal *refusal,
+mend(struct azure_session *s, const struct refusal *refusal,
     struct tried *tried, struct fault *fault)
 {
 	struct azure_shared *shared = s->shared;
@@ -272,7 +272,7 @@ azure_send(
 {
 	struct address address = { .path = BUFFER_INIT };
 	struct tried tried = { 0 };
-	struct azure_refusal refusal;
+	struct refusal refusal;
 	int rc;
 
 	set_address(s->shared, req, &address);

@@ -267,7 +267,7 @@ is_there(struct s3_session *s, const struct remote_object *o,
 static int
 check_finished(struct s3_session *s, struct fault *fault)
 {
-	struct s3_refusal refusal;
+	struct refusal refusal;
 
 	s3_refusal_read(buffer_slice(&s->call.answer), &refusal);
 	if (refusal.code[0] == '\0')

@@ -12,6 +12,7 @@
 #include "replicator/destination.h"
 #include "replicator/http_client.h"
 #include "replicator/payload.h"
+#include "replicator/refusal.h"
 #include "replicator/xml_read.h"
 
 /*
@@ -109,17 +110,11 @@ int s3_knock(struct s3_session *);
 /* Adds a header to a request. */
 void s3_header(struct s3_request *, const char *name, const char *value);
 
-/* The error that an answer carries. */
-struct s3_refusal {
-	char code[64];
-	char message[400];
-	char region[64];
-};
 /* Reads the body of an answer; empty fields when it is no S3 error. */
-void s3_refusal_read(struct slice body, struct s3_refusal *);
+void s3_refusal_read(struct slice body, struct refusal *);
 /* Sorts a refusal. */
 int s3_refusal_fault(const struct s3_shared *, enum s3_op,
-    const struct http_call *, const struct s3_refusal *, struct fault *);
+    const struct http_call *, const struct refusal *, struct fault *);
 const char *s3_permission(enum s3_op);
 
 /* Makes a payload with its SHA-256 a request's body, with Content-MD5 where

@@ -218,7 +218,7 @@ struct mended {
 /* 1 when another try is worthwhile. */
 static int
 mend(struct s3_session *s, const struct address *address,
-    const struct s3_refusal *refusal, struct mended *done)
+    const struct refusal *refusal, struct mended *done)
 {
 	static const char *const stale[] = { "ExpiredToken",
 		"TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId",
@@ -300,7 +300,7 @@ s3_send(struct s3_session *s, struct s3_request *req, struct fault *fault)
 {
 	struct address address = { .path = BUFFER_INIT };
 	struct mended done = { 0 };
-	struct s3_refusal refusal;
+	struct refusal refusal;
 	int rc;
 
 	for (;;) {
