@@ -3,7 +3,9 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "store/internal.h"
+#include "store/lmdb_error.h"
 #include "store/names.h"
+#include "store/stamp.h"
 #include "store/txn.h"
 
 /* Changes of buckets, access keys and settings. */
@@ -142,9 +144,12 @@ find_key(struct store_txn *txn, struct slice name, char *access,
 	rc = mdb_cursor_open(txn->txn, txn_dbi(txn, DB_KEYS), &cursor);
 	if (rc != 0)
 		return error_set(err, ERR_NOMEM, "reading keys");
-	while (found == 1 && mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0) {
-		if (key_decode(
-			(struct slice){ v.mv_data, v.mv_size }, &rec, err) != 0)
+	while (found == 1 &&
+	    (rc = stamp_step(cursor, &k, &v, MDB_NEXT)) != MDB_NOTFOUND) {
+		if (rc != 0)
+			found = lmdb_error(err, rc, "reading keys");
+		else if (key_decode((struct slice){ v.mv_data, v.mv_size },
+			     &rec, err) != 0)
 			found = -1;
 		else if (slice_equal(rec.name, name) && k.mv_size <= 128) {
 			memcpy(access, k.mv_data, k.mv_size);
@@ -177,8 +182,11 @@ apply_key(struct store_txn *txn, struct change *change)
 		    ? 1
 		    : index_get(txn->txn, txn_dbi(txn, DB_KEYS), key.at,
 			  key.len, &value, err);
-		if (rc < 0)
+		/* One whose record is damaged can be taken back. */
+		if (rc < 0 && err->kind != ERR_DAMAGED)
 			return -1;
+		if (rc < 0)
+			error_clear(err);
 		if (rc == 1)
 			return error_set(
 			    err, ERR_NOT_FOUND, "there is no such key");

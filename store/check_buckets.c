@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "store/check_private.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 /* The checker's steps about buckets and their usage figures. */
 
@@ -60,9 +61,9 @@ check_buckets(struct check *c, struct error *err)
 		mdb_cursor_close(cursor);
 		return error_nomem(err);
 	}
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST);
 	     rc == 0 && c->n_buckets < stat.ms_entries;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT))
 		take_bucket(c, SLICE_OF(k), SLICE_OF(v));
 	mdb_cursor_close(cursor);
 	if (rc != 0 && rc != MDB_NOTFOUND)

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "store/check_private.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 /* The checker's steps about settings, extents, their references, the reaper's
  * queue, the journal and access keys. */
@@ -35,13 +36,23 @@ close_cursor(MDB_cursor *cursor, int rc, enum index_db db, struct error *err)
 	return error_add(err, "the database %s", index_db_name(db));
 }
 
+/* As long as a name may be in a sentence. */
+static const char *
+key_text(const MDB_val *k, char text[2 * 64 + 1])
+{
+	hex_encode(k->mv_data, k->mv_size < 64 ? k->mv_size : 64, text);
+	return text;
+}
+
 /* That each database's keys ascend and are as many as it says: a page of
- * another place or time shows here, and no later step walks in a circle. */
+ * another place or time shows here, and no later step walks in a circle. And
+ * that each value is what was written under its key. */
 static int
 check_order(struct check *c, enum index_db db, struct error *err)
 {
 	MDB_dbi dbi = index_dbi(c->index, db);
 	MDB_val k, v, before = { 0, NULL };
+	char text[2 * 64 + 1];
 	MDB_cursor *cursor;
 	MDB_stat stat;
 	size_t n = 0;
@@ -51,14 +62,19 @@ check_order(struct check *c, enum index_db db, struct error *err)
 		return lmdb_error(err, rc, "reading the index");
 	if (open_cursor(c, db, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	     rc == 0 && n <= stat.ms_entries;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_step(cursor, &k, &v, MDB_FIRST);
+	     (rc == 0 || rc == STAMP_BROKEN) && n <= stat.ms_entries;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
+		if (rc == STAMP_BROKEN)
+			check_damage(c, FOUND_RECORD,
+			    "the record %s of %s has a wrong checksum",
+			    key_text(&k, text), index_db_name(db));
 		if (n++ > 0 && mdb_cmp(c->txn, dbi, &before, &k) >= 0)
 			break;
 		before = k;
 	}
-	if (rc == 0 || (rc == MDB_NOTFOUND && n != stat.ms_entries)) {
+	if (rc == 0 || rc == STAMP_BROKEN ||
+	    (rc == MDB_NOTFOUND && n != stat.ms_entries)) {
 		mdb_cursor_close(cursor);
 		return error_set(err, ERR_DAMAGED,
 		    "the database %s has pages that are out of place",
@@ -200,9 +216,9 @@ check_extents(struct check *c, struct error *err)
 	if (allocate_ids(c, err) != 0 ||
 	    open_cursor(c, DB_EXTENTS, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST);
 	     rc == 0 && c->n_ids < c->room_ids;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size != 8) {
 			check_damage(c, FOUND_KEY,
 			    "the database of contents has a key of %zu bytes",
@@ -232,8 +248,8 @@ check_journal(struct check *c, struct error *err)
 
 	if (open_cursor(c, DB_JOURNAL, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT)) {
 		c->result.journal_entries++;
 		if (k.mv_size != 8) {
 			check_damage(c, FOUND_KEY,
@@ -276,8 +292,8 @@ check_keys(struct check *c, struct error *err)
 
 	if (open_cursor(c, DB_KEYS, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT))
 		if (key_decode(SLICE_OF(v), &rec, &why) != 0)
 			check_damage(
 			    c, FOUND_RECORD, "an access key: %s", why.text);
@@ -346,8 +362,8 @@ check_chains(struct check *c, struct error *err)
 
 	if (open_cursor(c, DB_EXTENTS, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT))
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT))
 		if (k.mv_size == 8 &&
 		    extent_decode(SLICE_OF(v), &rec, NULL) == 0 &&
 		    rec.kind == EXTENT_CHAIN)
@@ -366,8 +382,8 @@ check_reap(struct check *c, struct error *err)
 
 	if (open_cursor(c, DB_REAP, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size != 8) {
 			check_damage(c, FOUND_KEY,
 			    "the queue of contents to be removed has a key of "

@@ -7,6 +7,7 @@
 #include "store/check_tree.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
+#include "store/stamp.h"
 
 /*
  * The checker's walk of a tree of names, from each bucket. What the walks did
@@ -34,8 +35,8 @@ collect_children(struct check_tree *t, struct error *err)
 	rc = mdb_cursor_open(c->txn, index_dbi(c->index, t->db), &cursor);
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading the index");
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size <= 8 || k.mv_size > CONTINUATION_KEY_BYTES) {
 			check_damage(c, FOUND_KEY,
 			    "the tree of %s has a key of %zu bytes",
@@ -92,6 +93,7 @@ walk_bucket(struct check_tree *t, struct names_walk *walk, size_t bucket,
 	int rc;
 
 	names_open(walk, t->c->txn, index_dbi(t->c->index, t->db), b->id);
+	walk->skip_stamps = 1;
 	for (rc = names_seek(walk, SLICE_LITERAL(""), err); rc == 0;
 	     rc = names_next(walk, err)) {
 		t->came_by++;
@@ -127,7 +129,7 @@ find_unreachable(struct check_tree *t, struct error *err)
 	rc = mdb_cursor_open(c->txn, index_dbi(c->index, t->db), &cursor);
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading the index");
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	rc = stamp_skip(cursor, &k, &v, MDB_FIRST);
 	while (rc == 0 && k.mv_size >= 8) {
 		node = be64_get(k.mv_data);
 		if (!check_is_bucket(c, node) &&
@@ -144,7 +146,7 @@ find_unreachable(struct check_tree *t, struct error *err)
 			break;
 		be64_put(be, node + 1);
 		k = (MDB_val){ sizeof(be), be };
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+		rc = stamp_skip(cursor, &k, &v, MDB_SET_RANGE);
 	}
 	mdb_cursor_close(cursor);
 	if (found == 0)
@@ -213,7 +215,7 @@ check_open_list(struct check_tree *t, struct check_owner *owner,
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading the index");
 	*k = (MDB_val){ 8, (void *)(uintptr_t)value.at };
-	return mdb_cursor_get(*cursor, k, v, MDB_SET_RANGE);
+	return stamp_skip(*cursor, k, v, MDB_SET_RANGE);
 }
 
 int

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "store/check_tree.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 /* The checker's steps about uploads and their parts. */
 
@@ -55,7 +56,7 @@ see_uploads(struct check_tree *t, size_t bucket, struct slice name,
 		if (add_upload(t->c, id, bucket, err) != 0)
 			rc = -1;
 		else
-			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+			rc = stamp_skip(cursor, &k, &v, MDB_NEXT);
 	}
 	return check_close_list(t, &owner, cursor, n, rc, err);
 }
@@ -126,8 +127,8 @@ check_parts(struct check *c, struct error *err)
 	rc = mdb_cursor_open(c->txn, index_dbi(c->index, DB_PARTS), &cursor);
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading parts");
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_skip(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_skip(cursor, &k, &v, MDB_NEXT)) {
 		c->result.parts++;
 		if (k.mv_size == 10)
 			see_part(c, be64_get(k.mv_data),

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/log.h"
 #include "store/internal.h"
 #include "store/names.h"
 #include "store/objects.h"
@@ -77,6 +78,34 @@ settle_current(struct store_txn *txn, const struct change *change,
 	    (struct slice){ b->name, b->name_len }, key, gone, err);
 }
 
+/* A version that is not the current one can be deleted by its number. */
+static int
+delete_damaged(struct store_txn *txn, const struct change *change,
+    struct txn_bucket *b, struct delete_item *item, struct error *err)
+{
+	struct object_record gone = { .version = item->version };
+	struct error why = *err;
+	int rc;
+
+	error_clear(err);
+	rc = versions_remove(
+	    txn, DB_VERSIONS, b->record.id, item->key, ~item->version, 0, err);
+	if (rc < 0)
+		return -1;
+	if (rc == 1) {
+		*err = why;
+		return -1;
+	}
+	log_line(LOG_ERROR, "store.damage",
+	    "a version of \"%.*s\" in bucket \"%s\" is deleted, its space stays"
+	    " taken: %s",
+	    (int)item->key.len, item->key.at, b->name, why.text);
+	b->record.versions--;
+	b->dirty = 1;
+	item->new_version = item->version;
+	return settle_current(txn, change, b, item->key, &gone, 0, err);
+}
+
 int
 objects_delete_version(struct store_txn *txn, const struct change *change,
     struct txn_bucket *b, struct delete_item *item, struct error *err)
@@ -87,6 +116,8 @@ objects_delete_version(struct store_txn *txn, const struct change *change,
 
 	rc = objects_find(txn->txn, txn->index, b->record.id, item->key,
 	    item->version, &bytes, &is_current, err);
+	if (rc < 0 && err->kind == ERR_DAMAGED)
+		return delete_damaged(txn, change, b, item, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	if (object_decode(bytes, &rec, err) != 0)
@@ -116,8 +147,7 @@ delete_current(struct store_txn *txn, const struct change *change,
 	struct buffer memory = BUFFER_INIT;
 	int rc;
 
-	rc = objects_current(
-	    txn, b->record.id, item->key, &current, &memory, err);
+	rc = objects_take(txn, b, item->key, &current, &memory, err);
 	if (rc < 0)
 		goto fail;
 	if (rc == 1 && b->record.versioning == VERSIONING_OFF) {

@@ -15,6 +15,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 #define MAP_BYTES_DEFAULT (256ULL << 30)
 #define READERS_KEPT 64
@@ -54,6 +55,20 @@ struct index {
 	size_t n_idle;
 };
 
+/* ERR_DAMAGED, naming the record; -1. */
+static int
+broken(MDB_dbi dbi, const MDB_val *key, struct error *err)
+{
+	char text[2 * 64 + 1];
+	size_t n = key->mv_size < 64 ? key->mv_size : 64;
+
+	hex_encode(key->mv_data, n, text);
+	return error_set(err, ERR_DAMAGED,
+	    "the index is damaged: the record %s of %s has a wrong checksum:"
+	    " run `holdfast check`",
+	    text, index_db_name(dbi - INDEX_DBI_FIRST));
+}
+
 int
 index_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
     struct slice *value, struct error *err)
@@ -61,9 +76,11 @@ index_get(MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_len,
 	MDB_val k = { key_len, (void *)(uintptr_t)key }, v;
 	int rc;
 
-	rc = mdb_get(txn, dbi, &k, &v);
+	rc = stamp_get(txn, dbi, &k, &v);
 	if (rc == MDB_NOTFOUND)
 		return 1;
+	if (rc == STAMP_BROKEN)
+		return broken(dbi, &k, err);
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading the index");
 	*value = (struct slice){ v.mv_data, v.mv_size };
@@ -122,6 +139,14 @@ check_format(
 
 	rc = mdb_get(txn, index->dbi[DB_SETTINGS], &k, &v);
 	if (rc == 0) {
+		if (v.mv_size == 1 && *(uint8_t *)v.mv_data == 1)
+			return error_set(err, ERR_FORMAT,
+			    "the index has format 1, from before the first"
+			    " release, which this holdfast does not read: copy"
+			    " its objects to a new data directory with an S3"
+			    " client and the holdfast that wrote them");
+		if (stamp_open(index->dbi[DB_SETTINGS], &k, &v) != 0)
+			v.mv_size = 0;
 		format = v.mv_size == 1 ? *(uint8_t *)v.mv_data : 0;
 		if (format > INDEX_FORMAT)
 			return error_set(err, ERR_FORMAT,
@@ -137,7 +162,7 @@ check_format(
 		return lmdb_error(err, rc, "reading the index's format");
 	if (read_only)
 		return error_set(err, ERR_DAMAGED, "the index has no format");
-	if ((rc = mdb_put(txn, index->dbi[DB_SETTINGS], &k, &v, 0)) != 0)
+	if ((rc = stamp_put(txn, index->dbi[DB_SETTINGS], &k, &v, 0)) != 0)
 		return lmdb_error(err, rc, "making the index");
 	return 0;
 }
@@ -196,6 +221,12 @@ open_environment(struct index *index, struct error *err)
 		if ((rc = mdb_dbi_open(txn, db_names[i],
 			 read_only ? 0 : MDB_CREATE, &index->dbi[i])) != 0) {
 			lmdb_error(err, rc, "opening the index");
+			goto fail;
+		}
+	for (i = 0; i < INDEX_DBS; i++)
+		if (index->dbi[i] != (MDB_dbi)(INDEX_DBI_FIRST + i)) {
+			error_set(err, ERR_INTERNAL,
+			    "LMDB numbers databases in another way");
 			goto fail;
 		}
 	if (check_format(index, txn, read_only, err) != 0)

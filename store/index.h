@@ -39,7 +39,10 @@ enum index_db {
 	INDEX_DBS
 };
 
-#define INDEX_FORMAT 1
+#define INDEX_FORMAT 2
+/* LMDB numbers databases in the order in which they are opened. The numbers
+ * above are part of the format (store/stamp.h): new ones come last. */
+#define INDEX_DBI_FIRST 2
 
 struct index;
 
@@ -74,7 +77,8 @@ void index_read_end(struct index *, MDB_txn *);
  * not count as this process's memory. Cheap; any thread. */
 void index_relax(struct index *);
 
-/* A value by key: 0 and *value, 1 when there is none, -1 and *err. */
+/* A value by key: 0 and *value, 1 when there is none, -1 and *err. One whose
+ * stamp is wrong is ERR_DAMAGED. */
 int index_get(MDB_txn *, MDB_dbi, const void *key, size_t key_len,
     struct slice *value, struct error *err);
 int index_get_u64(

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 #include "store/txn.h"
 
 /* The journal's reading side and its end: whoever consumed an entry lets it go,
@@ -24,7 +25,7 @@ apply_trim(struct store_txn *txn, struct change *change)
 	if (rc != 0)
 		return lmdb_error(err, rc, "trimming the journal");
 	t->more = 0;
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
+	rc = stamp_step(cursor, &k, &v, MDB_FIRST);
 	for (n = 0; rc == 0; n++) {
 		if (k.mv_size != 8 || be64_get(k.mv_data) > t->through)
 			break;
@@ -38,7 +39,7 @@ apply_trim(struct store_txn *txn, struct change *change)
 			break;
 		if (txn_extent_unref(txn, rec.extent, err) != 0)
 			goto fail;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	if (rc != 0 && rc != MDB_NOTFOUND)
@@ -141,13 +142,13 @@ store_journal(struct store *store, uint64_t after, journal_visit *visit,
 		return lmdb_error(err, rc, "reading the journal");
 	}
 	be64_put(be, after + 1);
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE);
 	while (rc == 0 && k.mv_size == 8) {
 		failed = journal_decode(
 		    (struct slice){ v.mv_data, v.mv_size }, &rec, err);
 		if (failed || visit(be64_get(k.mv_data), &rec, arg) != 0)
 			break;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	index_read_end(store->index, txn);

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 int
 lmdb_error(struct error *err, int rc, const char *what)
@@ -11,6 +12,11 @@ lmdb_error(struct error *err, int rc, const char *what)
 	if (rc > 0)
 		return error_sys(err, rc, "%s", what);
 	switch (rc) {
+	case STAMP_BROKEN:
+		return error_set(err, ERR_DAMAGED,
+		    "%s: it is damaged: a record has a wrong checksum: run"
+		    " `holdfast check`",
+		    what);
 	case MDB_MAP_FULL:
 		kind = ERR_DISK_FULL;
 		break;

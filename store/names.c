@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
+#include "store/stamp.h"
 
 #define NODE_BYTES 8
 #define CONTINUATION_BYTES (NODE_BYTES + NAMES_STEP_BYTES + 1)
@@ -72,7 +73,7 @@ names_get(MDB_txn *txn, MDB_dbi dbi, uint64_t root, struct slice name,
 		return -1;
 	for (;;) {
 		key = key_make(&memory, root, name);
-		rc = mdb_get(txn, dbi, &key, &found);
+		rc = stamp_get(txn, dbi, &key, &found);
 		if (rc == MDB_NOTFOUND)
 			return 1;
 		if (rc != 0)
@@ -96,14 +97,14 @@ child_make(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, uint64_t *node,
 	uint8_t number[NODE_BYTES];
 	int rc;
 
-	rc = mdb_get(txn, dbi, key, &value);
+	rc = stamp_get(txn, dbi, key, &value);
 	if (rc == 0)
 		return child_of(&value, node, err);
 	if (rc == MDB_NOTFOUND) {
 		*node = new_node(arg);
 		be64_put(number, *node);
 		value = (MDB_val){ sizeof(number), number };
-		rc = mdb_put(txn, dbi, key, &value, MDB_NOOVERWRITE);
+		rc = stamp_put(txn, dbi, key, &value, MDB_NOOVERWRITE);
 	}
 	return rc == 0 ? 0 : lmdb_error(err, rc, "writing the index");
 }
@@ -129,7 +130,7 @@ names_put(MDB_txn *txn, MDB_dbi dbi, uint64_t root, struct slice name,
 	/* LMDB takes a pointer to what it only reads. */
 	memcpy(&data.mv_data, &value.at, sizeof(data.mv_data));
 	data.mv_size = value.len;
-	if ((rc = mdb_put(txn, dbi, &key, &data, 0)) != 0)
+	if ((rc = stamp_put(txn, dbi, &key, &data, 0)) != 0)
 		return lmdb_error(err, rc, "writing the index");
 	return 0;
 }
@@ -145,7 +146,7 @@ names_empty(MDB_txn *txn, MDB_dbi dbi, uint64_t root, struct error *err)
 	if ((rc = mdb_cursor_open(txn, dbi, &cursor)) != 0)
 		return lmdb_error(err, rc, "reading the index");
 	key = key_make(&memory, root, SLICE_NULL);
-	rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+	rc = stamp_step(cursor, &key, &value, MDB_SET_RANGE);
 	mdb_cursor_close(cursor);
 	if (rc == MDB_NOTFOUND)
 		return 1;
@@ -170,7 +171,7 @@ names_delete(MDB_txn *txn, MDB_dbi dbi, uint64_t root, struct slice name,
 		key[depth] = key_make(&memory[depth], node[depth], name);
 		if (name.len <= NAMES_STEP_BYTES)
 			break;
-		rc = mdb_get(txn, dbi, &key[depth], &value);
+		rc = stamp_get(txn, dbi, &key[depth], &value);
 		if (rc == MDB_NOTFOUND)
 			return 1;
 		if (rc != 0)
@@ -214,6 +215,7 @@ names_open(struct names_walk *walk, MDB_txn *txn, MDB_dbi dbi, uint64_t root)
 	walk->txn = txn;
 	walk->dbi = dbi;
 	walk->depth = -1;
+	walk->skip_stamps = 0;
 	walk->name_len = 0;
 	walk->value = SLICE_NULL;
 	for (depth = 0; depth < NAMES_LEVELS; depth++)
@@ -242,6 +244,14 @@ fail(struct names_walk *walk, struct error *err)
 	    "the index is damaged: a long name's continuation is wrong");
 }
 
+static int
+step(const struct names_walk *walk, struct landing *landing, MDB_cursor_op op)
+{
+	return (walk->skip_stamps ? stamp_skip : stamp_step)(
+	    walk->level[walk->depth].cursor, &landing->key, &landing->value,
+	    op);
+}
+
 /* Puts the cursor of the walk's level at the first key >= {node, name}. */
 static void
 level_seek(struct names_walk *walk, struct slice name, struct landing *landing)
@@ -256,15 +266,13 @@ level_seek(struct names_walk *walk, struct slice name, struct landing *landing)
 			return;
 	}
 	landing->key = key_make(&memory, walk->level[walk->depth].node, name);
-	landing->rc = mdb_cursor_get(
-	    *cursor, &landing->key, &landing->value, MDB_SET_RANGE);
+	landing->rc = step(walk, landing, MDB_SET_RANGE);
 }
 
 static void
 level_next(struct names_walk *walk, struct landing *landing)
 {
-	landing->rc = mdb_cursor_get(walk->level[walk->depth].cursor,
-	    &landing->key, &landing->value, MDB_NEXT);
+	landing->rc = step(walk, landing, MDB_NEXT);
 }
 
 /* Whether the landing is a key of the walk's node. */

@@ -50,6 +50,7 @@ struct names_walk {
 	MDB_txn *txn;
 	MDB_dbi dbi;
 	int depth; /* of the node that the walk is in; -1: not at a name */
+	int skip_stamps; /* the checker looks at them by itself */
 	struct {
 		MDB_cursor *cursor; /* opened when first needed */
 		uint64_t node;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "store/internal.h"
 #include "store/names.h"
 #include "store/versions.h"
@@ -23,6 +24,27 @@ objects_current(struct store_txn *txn, uint64_t bucket, struct slice key,
 	if (memory->failed)
 		return error_nomem(err);
 	return object_decode(buffer_slice(memory), rec, err);
+}
+
+int
+objects_take(struct store_txn *txn, struct txn_bucket *b, struct slice key,
+    struct object_record *rec, struct buffer *memory, struct error *err)
+{
+	int rc;
+
+	rc = objects_current(txn, b->record.id, key, rec, memory, err);
+	if (rc >= 0 || err->kind != ERR_DAMAGED)
+		return rc;
+	log_line(LOG_ERROR, "store.damage",
+	    "the record of \"%.*s\" in bucket \"%s\" gives way to what comes"
+	    " now, its space stays taken: %s",
+	    (int)key.len, key.at, b->name, err->text);
+	error_clear(err);
+	if (txn_name_del(txn, DB_OBJECTS, b->record.id, key, err) != 0)
+		return -1;
+	b->record.objects--;
+	b->dirty = 1;
+	return 2;
 }
 
 int
@@ -205,7 +227,7 @@ objects_place(struct store_txn *txn, const struct change *change,
 	struct object_record current;
 	int rc;
 
-	rc = objects_current(txn, b->record.id, key, &current, &memory, err);
+	rc = objects_take(txn, b, key, &current, &memory, err);
 	if (rc < 0 ||
 	    check_quota(b, rc == 0 ? &current : NULL, rec->size, err) != 0)
 		goto fail;

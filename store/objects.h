@@ -18,6 +18,10 @@ int objects_place(struct store_txn *, const struct change *,
  * into *memory, so that it outlives later writes. */
 int objects_current(struct store_txn *, uint64_t bucket, struct slice key,
     struct object_record *rec, struct buffer *memory, struct error *err);
+/* The same for who replaces or deletes it: one whose record is damaged is taken
+ * out, which is 2. */
+int objects_take(struct store_txn *, struct txn_bucket *, struct slice key,
+    struct object_record *, struct buffer *memory, struct error *err);
 /* Any version: 0 for the current one (1 when there is none), VERSION_NULL, or a
  * number. *is_current tells where it stands. */
 int objects_find(MDB_txn *, const struct index *, uint64_t bucket,

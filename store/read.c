@@ -5,6 +5,7 @@
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/objects.h"
+#include "store/stamp.h"
 #include "store/uploads.h"
 #include "store/versions.h"
 
@@ -239,8 +240,8 @@ store_parts(struct store *store, struct slice bucket, struct slice key,
 	failed = 0;
 	if (after == UINT16_MAX)
 		goto out;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size != 10 || be64_get(k.mv_data) != upload)
 			goto out;
 		if (part_decode((struct slice){ v.mv_data, v.mv_size }, &part,
@@ -278,16 +279,15 @@ read_walk(struct store *store, enum index_db db, struct slice from, int behind,
 		index_read_end(store->index, txn);
 		return -1;
 	}
-	rc = mdb_cursor_get(
-	    cursor, &k, &v, from.len ? MDB_SET_RANGE : MDB_FIRST);
+	rc = stamp_step(cursor, &k, &v, from.len ? MDB_SET_RANGE : MDB_FIRST);
 	if (rc == 0 && behind &&
 	    slice_equal(from, (struct slice){ k.mv_data, k.mv_size }))
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	while (rc == 0 && stop == 0) {
 		stop = visit(arg, (struct slice){ k.mv_data, k.mv_size },
 		    (struct slice){ v.mv_data, v.mv_size }, err);
 		if (stop == 0)
-			rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+			rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	index_read_end(store->index, txn);

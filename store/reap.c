@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 #include "store/txn.h"
 
 #define REAP_BATCH 1024
@@ -74,6 +75,12 @@ apply_reaped(struct store_txn *txn, struct change *change)
 		key = (struct slice){ (char *)be, sizeof(be) };
 		rc = index_get(txn->txn, txn_dbi(txn, DB_EXTENTS), be,
 		    sizeof(be), &value, err);
+		if (rc < 0 && err->kind == ERR_DAMAGED) {
+			/* That nothing names it is sure. */
+			log_line(LOG_ERROR, "store.damage", "%s", err->text);
+			error_clear(err);
+			rc = 1;
+		}
 		if (rc < 0 || (rc == 0 && extent_decode(value, &rec, err) != 0))
 			return -1;
 		if (rc == 0 && rec.kind == EXTENT_CHAIN &&
@@ -126,9 +133,9 @@ collect(struct store *store, uint64_t *from, struct reaped *r, int *more,
 		index_read_end(store->index, txn);
 		return lmdb_error(err, rc, "reading what is to be reaped");
 	}
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE);
 	for (; rc == 0 && n < REAP_BATCH;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size != 8)
 			continue;
 		id = be64_get(k.mv_data);

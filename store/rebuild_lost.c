@@ -8,6 +8,7 @@
 #include "store/names.h"
 #include "store/objects.h"
 #include "store/rebuild_private.h"
+#include "store/stamp.h"
 #include "store/versions.h"
 
 /* What the hot copy of the index names, and is there no more: lost, or deleted
@@ -96,8 +97,8 @@ find_extents(struct lost *l, enum extent_kind kind, struct error *err)
 
 	if (open_cursor(l->r, DB_EXTENTS, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_step(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
 		id = be64_get(k.mv_data);
 		if ((rc = extent_decode(SLICE_OF(v), &rec, err)) != 0)
 			break;
@@ -241,8 +242,8 @@ drop_parts_of(struct lost *l, uint64_t upload, struct error *err)
 	be16_put(key + 8, 0);
 	if (open_cursor(l->r, DB_PARTS, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
 		if (k.mv_size != 10 || be64_get(k.mv_data) != upload)
 			break;
 		number = be16_get((uint8_t *)k.mv_data + 8);
@@ -317,8 +318,8 @@ drop_journal(struct lost *l, struct error *err)
 
 	if (open_cursor(l->r, DB_JOURNAL, &cursor, err) != 0)
 		return -1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
+	for (rc = stamp_step(cursor, &k, &v, MDB_FIRST); rc == 0;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
 		if (journal_decode(SLICE_OF(v), &rec, err) != 0) {
 			rc = -1;
 			break;
@@ -407,10 +408,10 @@ next_bucket(struct lost *l, struct error *err)
 	if (open_cursor(l->r, DB_BUCKETS, &cursor, err) != 0)
 		return -1;
 	if (len == 0)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_FIRST);
-	else if ((rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE)) == 0 &&
+		rc = stamp_step(cursor, &k, &v, MDB_FIRST);
+	else if ((rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE)) == 0 &&
 	    k.mv_size == len && memcmp(k.mv_data, l->bucket, len) == 0)
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	if (rc == 0) {
 		if (k.mv_size > BUCKET_NAME_MAX_BYTES)
 			rc = error_set(

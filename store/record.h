@@ -209,6 +209,9 @@ int extent_decode(struct slice, struct extent_record *, struct error *err);
  * passed. */
 uint32_t extent_references(struct slice encoded, int *ok);
 void extent_set_references(void *encoded, uint32_t references);
+/* The bytes within an encoded record that is inline, else SLICE_NULL; nothing
+ * else of it is looked at. */
+struct slice extent_content(struct slice encoded);
 void key_encode(struct buffer *, const struct key_record *);
 int key_decode(struct slice, struct key_record *, struct error *err);
 void journal_encode(struct buffer *, const struct journal_record *);

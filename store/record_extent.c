@@ -142,6 +142,26 @@ extent_set_references(void *encoded, uint32_t references)
 	be32_put((uint8_t *)encoded + REFERENCES_AT, references);
 }
 
+struct slice
+extent_content(struct slice encoded)
+{
+	const uint8_t *p = (const uint8_t *)encoded.at;
+	size_t at = EXTENT_FIXED_BYTES, len;
+	uint8_t n;
+
+	if (encoded.len < EXTENT_FIXED_BYTES || p[2] != EXTENT_INLINE)
+		return SLICE_NULL;
+	for (n = p[1]; n > 0 && encoded.len - at >= 5; n--) {
+		len = be32_get(p + at + 1);
+		if (len > encoded.len - at - 5)
+			break;
+		if (p[at] == EXTENT_BYTES)
+			return (struct slice){ encoded.at + at + 5, len };
+		at += 5 + len;
+	}
+	return SLICE_NULL;
+}
+
 void
 chain_add(struct buffer *entries, enum checksum_kind kind,
     const struct chain_entry *entry)

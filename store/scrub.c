@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
+#include "store/stamp.h"
 
 /*
  * The setting "scrub", integers as be64:
@@ -189,11 +190,16 @@ look(struct scrubber *s, struct batch *b, struct error *err)
 		return lmdb_error(err, rc, "reading extents");
 	}
 	be64_put(be, b->next);
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (rc == 0 && b->n < BATCH_FILES &&
+	rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE);
+	while ((rc == 0 || rc == STAMP_BROKEN) && b->n < BATCH_FILES &&
 	    b->inline_bytes < BATCH_INLINE_BYTES) {
 		id = k.mv_size == 8 ? be64_get(k.mv_data) : 0;
-		if (id != 0 &&
+		if (rc == STAMP_BROKEN)
+			log_line(LOG_ERROR, "store.damage",
+			    "the record of content %" PRIu64
+			    " has a wrong checksum",
+			    id);
+		else if (id != 0 &&
 		    extent_decode((struct slice){ v.mv_data, v.mv_size }, &rec,
 			NULL) == 0 &&
 		    rec.references > 0) {
@@ -205,7 +211,7 @@ look(struct scrubber *s, struct batch *b, struct error *err)
 		}
 		if (id != 0)
 			b->next = id + 1;
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+		rc = stamp_step(cursor, &k, &v, MDB_NEXT);
 	}
 	mdb_cursor_close(cursor);
 	index_read_end(s->store->index, txn);

@@ -19,6 +19,7 @@
 #include "store/reap.h"
 #include "store/scrub.h"
 #include "store/selfcheck.h"
+#include "store/stamp.h"
 #include "store/tend.h"
 
 #define READERS_DEFAULT 64
@@ -153,12 +154,13 @@ load_index(
 
 	rc = mdb_cursor_open(txn, index_dbi(store->index, DB_EXTENTS), &cursor);
 	if (rc == 0) {
-		rc = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+		rc = stamp_step(cursor, &k, &v, MDB_LAST);
 		if (rc == 0 && k.mv_size == 8)
 			last = be64_get(k.mv_data);
 		mdb_cursor_close(cursor);
 	}
-	if (rc != 0 && rc != MDB_NOTFOUND) {
+	/* The counters know, too. */
+	if (rc != 0 && rc != MDB_NOTFOUND && rc != STAMP_BROKEN) {
 		lmdb_error(err, rc, "reading extents");
 		goto out;
 	}

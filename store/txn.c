@@ -4,9 +4,11 @@
 
 #include "base/encode.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
+#include "store/stamp.h"
 
 MDB_dbi
 txn_dbi(const struct store_txn *txn, enum index_db db)
@@ -23,7 +25,7 @@ txn_put(struct store_txn *txn, enum index_db db, struct slice key,
 	int rc;
 
 	txn->wrote = 1;
-	if ((rc = mdb_put(txn->txn, txn_dbi(txn, db), &k, &v, flags)) != 0)
+	if ((rc = stamp_put(txn->txn, txn_dbi(txn, db), &k, &v, flags)) != 0)
 		return lmdb_error(err, rc, "writing the index");
 	return 0;
 }
@@ -274,11 +276,19 @@ int
 txn_extent_unref(struct store_txn *txn, uint64_t id, struct error *err)
 {
 	struct extent_record rec;
-	struct slice key;
+	struct slice key, value;
 	uint8_t be[8];
 
 	if (id == 0)
 		return 0;
+	if (index_get_u64(txn->txn, txn_dbi(txn, DB_EXTENTS), id, &value, err) <
+		0 &&
+	    err->kind == ERR_DAMAGED) {
+		/* What is damaged can be deleted; its space stays taken. */
+		log_line(LOG_ERROR, "store.damage", "%s", err->text);
+		error_clear(err);
+		return 0;
+	}
 	if (take_extent(txn, id, &rec, err) != 0)
 		return -1;
 	if (rec.references == 0)

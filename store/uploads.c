@@ -5,10 +5,12 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
 #include "store/objects.h"
+#include "store/stamp.h"
 #include "store/txn.h"
 #include "store/uploads.h"
 #include "store/versions.h"
@@ -152,11 +154,23 @@ take_parts(struct store_txn *txn, uint64_t upload,
 	if (rc != 0)
 		return lmdb_error(err, rc, "reading parts");
 	txn->wrote = 1;
-	for (rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE); rc == 0;
-	     rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) {
-		if (k.mv_size != 10 || be64_get(k.mv_data) != upload)
+	for (rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE);
+	     rc == 0 || rc == STAMP_BROKEN;
+	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
+		if (k.mv_size != 10 || be64_get(k.mv_data) != upload) {
+			rc = 0;
 			break;
+		}
 		number = be16_get((const uint8_t *)k.mv_data + 8);
+		if (rc == STAMP_BROKEN) {
+			log_line(LOG_ERROR, "store.damage",
+			    "the record of part %u of an upload is damaged, and"
+			    " goes with it; its space stays taken",
+			    number);
+			if ((rc = mdb_cursor_del(cursor, 0)) != 0)
+				break;
+			continue;
+		}
 		if (part_decode((struct slice){ v.mv_data, v.mv_size }, &part,
 			err) != 0)
 			goto fail;

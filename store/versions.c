@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
+#include "store/stamp.h"
 
 int
 versions_node(MDB_txn *txn, MDB_dbi dbi, uint64_t bucket, struct slice key,
@@ -53,7 +54,7 @@ versions_seek(MDB_txn *txn, MDB_dbi dbi, uint64_t node, uint64_t from,
 	entry_key(key, node, from);
 	if ((rc = mdb_cursor_open(txn, dbi, &cursor)) != 0)
 		return lmdb_error(err, rc, "reading versions");
-	rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	rc = stamp_step(cursor, &k, &v, MDB_SET_RANGE);
 	mdb_cursor_close(cursor);
 	if (rc == MDB_NOTFOUND)
 		return 1;
