@@ -8,6 +8,7 @@
 """
 
 import random
+import re
 import selectors
 import socket
 import struct
@@ -15,6 +16,8 @@ import threading
 import time
 
 PIECE = 16384
+# A client sends a request's first line when it has its answer to the one before, so it stands at a piece's beginning.
+REQUEST = re.compile(rb"(?:GET|HEAD|PUT|POST|PATCH|DELETE) [^ \r\n]+ HTTP/1\.1\r\n")
 
 
 class ChaosProxy:
@@ -27,6 +30,9 @@ class ChaosProxy:
         self.black_hole = False  # takes everything, passes nothing on, closes nothing
         self.is_cut = False
         self.passed = 0          # bytes towards the target
+        self.cut_at = None       # of those
+        self.asked = []          # first lines of requests
+        self.asked_at = []       # and when they came
         self.connections = 0
         self.lock = threading.Lock()
         self.open = set()
@@ -55,7 +61,11 @@ class ChaosProxy:
                 self._reset(pair)
             self.open.clear()
 
+    def cut_after(self, n_bytes):
+        self.cut_at = self.passed + n_bytes
+
     def mend(self):
+        self.cut_at = None
         self.is_cut = False
 
     @staticmethod
@@ -116,9 +126,17 @@ class ChaosProxy:
                         time.sleep(self.random.random() * self.delay)
                     if self.bytes_per_second:
                         time.sleep(len(data) / self.bytes_per_second)
+                    upwards = key.fileobj is client
+                    if upwards and REQUEST.match(data):
+                        self.asked.append(data[:data.index(b"\r")].decode())
+                        self.asked_at.append(time.monotonic())
+                    if upwards and self.cut_at is not None and self.passed + len(data) >= self.cut_at:
+                        key.data.sendall(data[:max(0, self.cut_at - self.passed)])
+                        self.cut()
+                        return
                     with self.lock:
                         if self.is_cut:
                             return
                         key.data.sendall(data)
-                    if key.fileobj is client:
-                        self.passed += len(data)
+                        if upwards:
+                            self.passed += len(data)
