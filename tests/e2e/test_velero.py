@@ -9,6 +9,7 @@ import pytest
 import harness
 import s3raw
 from conftest import bucket_name, client_for
+from goclients import key_pair, program
 
 SIZES = {"backups/nightly/velero-backup.json": 2_000, "backups/nightly/nightly-logs.gz": 70_000,
          "backups/nightly/nightly.tar.gz": 6 << 20, "backups/nightly/nightly-results.gz": 0,
@@ -18,11 +19,6 @@ SIZES = {"backups/nightly/velero-backup.json": 2_000, "backups/nightly/nightly-l
 RELEASES = ["awsv1-sdk-1.44", "awsv1-sdk-1.55", "awsv2-s3-1.48", "awsv2-s3-1.71", "awsv2-s3-1.74", "awsv2-s3-1.101",
             "awsv2-s3-1.114"]
 NEWER = {"awsv2-s3-1.74", "awsv2-s3-1.101", "awsv2-s3-1.114"}
-
-
-def go_program(name):
-    harness.run([harness.TOP / "tests/e2e/go/build"], env={"HOME": harness.os.environ.get("HOME", "/root")}, timeout=600)
-    return harness.BUILD / "go" / name
 
 
 def ways():
@@ -54,11 +50,10 @@ def test_stored_bytes_are_the_sent_bytes(request, tree, transport, release, opti
     any_server, bucket = request.getfixturevalue(transport), bucket_name()
     s3 = client_for(any_server)
     s3.create_bucket(Bucket=bucket)
-    line = [go_program(release), "-endpoint", any_server.endpoint, "-bucket", bucket, "-dir", tree, *options]
+    line = [program(release), "-endpoint", any_server.endpoint, "-bucket", bucket, "-dir", tree, *options]
     if any_server.ca:
         line += ["-ca", any_server.ca]
-    told = harness.run(line, env={"AWS_ACCESS_KEY_ID": any_server.access_key,
-                                  "AWS_SECRET_ACCESS_KEY": any_server.secret_key}).stdout
+    told = harness.run(line, env=key_pair(any_server)).stdout
     assert told.count("stored ") == len(SIZES)
     assert [line.split()[1] for line in told.splitlines() if line.startswith("prefix ")] == [
         "velero/backups/", "velero/metadata/", "velero/restores/"]
@@ -79,11 +74,10 @@ def test_stored_bytes_are_the_sent_bytes(request, tree, transport, release, opti
 def test_kopias_client_gets_the_answers_it_relies_on(any_server, release):
     bucket = bucket_name()
     client_for(any_server).create_bucket(Bucket=bucket)
-    line = [go_program(release), "-endpoint", any_server.host, "-bucket", bucket]
+    line = [program(release), "-endpoint", any_server.host, "-bucket", bucket]
     if any_server.ca:
         line += ["-ca", any_server.ca]
-    told = harness.run(line, env={"AWS_ACCESS_KEY_ID": any_server.access_key,
-                                  "AWS_SECRET_ACCESS_KEY": any_server.secret_key}).stdout
+    told = harness.run(line, env=key_pair(any_server)).stdout
     assert told.split() == "ok missing ok ranges ok empty ok badMD5 ok pack ok stream ok sweep".split()
 
 

@@ -1,0 +1,3 @@
+module holdfast.test/kopia
+
+go 1.21

@@ -1,0 +1,3 @@
+module holdfast.test/velero
+
+go 1.21
