@@ -78,7 +78,8 @@ enum s3_op {
 	S3_GET_VERSIONING,
 	S3_GET_LIFECYCLE,
 	S3_GET_LOCK,
-	S3_DELETE_VERSION
+	S3_DELETE_VERSION,
+	S3_LIST_UPLOADS
 };
 
 struct s3_request {
@@ -175,7 +176,8 @@ int s3_probe(void *, probe_visit *, void *arg, struct fault *);
 /* Who the credentials are, as STS says: an ARN; -1 when it cannot be told. */
 int s3_identity(struct s3_session *, char *arn, size_t room);
 /* The rows about rules of the bucket that would bite: never a failure. */
-void s3_probe_rules(struct s3_session *, probe_visit *, void *arg);
+struct probe_writer;
+int s3_probe_rules(void *session, struct probe_writer *);
 
 #define S3_PART_BYTES (8ULL << 20)
 #define S3_PART_MAX_BYTES (5ULL << 30)

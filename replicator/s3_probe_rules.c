@@ -246,12 +246,11 @@ lock_row(struct s3_session *s, struct probe_writer *w)
 		probe_ok(w, "lock", "No retention by default.");
 }
 
-void
-s3_probe_rules(struct s3_session *s, probe_visit *visit, void *arg)
+int
+s3_probe_rules(void *session, struct probe_writer *rows)
 {
-	struct probe_writer w = { .visit = visit, .arg = arg };
-
-	lifecycle_row(s, &w);
-	versioning_row(s, &w);
-	lock_row(s, &w);
+	lifecycle_row(session, rows);
+	versioning_row(session, rows);
+	lock_row(session, rows);
+	return 0;
 }

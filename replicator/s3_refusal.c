@@ -168,6 +168,7 @@ static const char *const permissions[] = {
 	[S3_GET_LIFECYCLE] = "s3:GetLifecycleConfiguration",
 	[S3_GET_LOCK] = "s3:GetBucketObjectLockConfiguration",
 	[S3_DELETE_VERSION] = "s3:DeleteObjectVersion",
+	[S3_LIST_UPLOADS] = "s3:ListBucketMultipartUploads",
 };
 
 const char *

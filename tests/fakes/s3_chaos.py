@@ -335,7 +335,7 @@ class S3Chaos(Fake):
     def begin(self, request, key):
         self.permit("s3:PutObject")
         upload = f"up/{len(self.uploads)}+{random.getrandbits(64):x}=="
-        self.uploads[upload] = {"key": key, "parts": {}, **self.stored(request)}
+        self.uploads[upload] = {"key": key, "parts": {}, "begun": self.now(), **self.stored(request)}
         return self.xml(f"<InitiateMultipartUploadResult><Bucket>{self.bucket}</Bucket><UploadId>{upload}</UploadId>"
                         "</InitiateMultipartUploadResult>")
 
@@ -390,8 +390,18 @@ class S3Chaos(Fake):
             return Answer(200)
         if request.method != "GET":
             raise sigv4.Refused(405, "MethodNotAllowed", "The specified method is not allowed against this resource.")
+        if "uploads" in query:
+            self.permit("s3:ListBucketMultipartUploads")
+            return self.list_uploads(query.get("prefix", "").encode("latin-1"))
         self.permit("s3:ListBucket")
         return self.list(query)
+
+    def list_uploads(self, prefix):
+        entries = "".join(f"<Upload><Key>{escape(u['key'].decode())}</Key><UploadId>{i}</UploadId><Owner><ID>me</ID></Owner>"
+                          f"<Initiated>{u['begun'].strftime('%Y-%m-%dT%H:%M:%S.000Z')}</Initiated></Upload>"
+                          for i, u in self.uploads.items() if u["key"].startswith(prefix))
+        return self.xml(f"<ListMultipartUploadsResult><Bucket>{self.bucket}</Bucket><KeyMarker/><UploadIdMarker/>{entries}"
+                        "<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>")
 
     def list(self, query):
         v2 = query.get("list-type") == "2"
