@@ -12,6 +12,7 @@
 #include "replicator/replicator.h"
 #include "replicator/schedule.h"
 #include "replicator/settings.h"
+#include "replicator/unsaved.h"
 #include "replicator/upload.h"
 #include "replicator/velero.h"
 #include "replicator/window.h"
@@ -35,7 +36,6 @@ struct store;
 #define RATE_SECONDS 60
 #define DELETE_MINUTES 60
 #define QUIET_SLOTS 1024
-#define SETTLED_SLOTS 16384
 
 /* A backup whose velero-backup.json waits. */
 struct held {
@@ -140,8 +140,7 @@ struct site {
 	uint64_t tokens_at_us; /* bandwidth: when what was taken is paid for */
 	/* Before then a key is not changed again, by its hash. */
 	uint64_t quiet_until_ms[QUIET_SLOTS];
-	/* The newest entry of a key that was settled, by its hash. */
-	uint64_t settled[SETTLED_SLOTS];
+	struct unsaved unsaved; /* settled behind the durable watermark */
 
 	/* Totals. */
 	uint64_t published, bytes, removed, retries, failures;

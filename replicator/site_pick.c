@@ -27,7 +27,7 @@ may_publish(struct site *site, const struct item *item)
 		return 1;
 	if (item->begin > site->window.low)
 		return 0;
-	if (site->settled[item->hash % SETTLED_SLOTS] <= site->watermark)
+	if (!unsaved_has(&site->unsaved, item->hash, site->watermark))
 		return 1;
 	site->starved = 1;
 	return 0;

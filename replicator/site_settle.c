@@ -129,14 +129,12 @@ remove_source_note(struct site *site, const struct item *item)
 static void
 count_settled(struct site *site, const struct item *item)
 {
-	uint64_t *settled = &site->settled[item->hash % SETTLED_SLOTS];
-
 	if (item->source != FROM_JOURNAL)
 		return;
 	site->backlog_bytes -=
 	    item->size < site->backlog_bytes ? item->size : site->backlog_bytes;
-	if (item->sequence > *settled)
-		*settled = item->sequence;
+	unsaved_add(
+	    &site->unsaved, item->hash, item->sequence, site->watermark);
 }
 
 void

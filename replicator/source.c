@@ -101,7 +101,7 @@ read_bytes(
 		if (s->run == NULL || offset < s->run_offset ||
 		    offset >= s->run_offset + s->run_len) {
 			got = content_read(s->content, offset, s->object.size,
-			    s->room, SOURCE_ROOM_BYTES, 0, &s->run, &err);
+			    s->room, s->room_bytes, 0, &s->run, &err);
 			if (got <= 0) {
 				s->run = NULL;
 				return fault_of_error(fault, &err);
@@ -160,7 +160,10 @@ sending_open(struct sending *s, struct fault *fault)
 
 	if (s->record.extent == 0)
 		return 0;
-	if ((s->room = malloc(SOURCE_ROOM_BYTES)) == NULL)
+	s->room_bytes = s->record.size <= CONTENT_BLOCK_BYTES
+	    ? CONTENT_BLOCK_BYTES
+	    : SOURCE_ROOM_BYTES;
+	if ((s->room = malloc(s->room_bytes)) == NULL)
 		return fault_set(fault, FAULT_RETRY, "no memory");
 	s->content = content_open(s->site->store, s->record.extent, &err);
 	/* Another destination may have what is damaged here. */

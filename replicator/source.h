@@ -25,6 +25,7 @@ struct sending {
 	/* Bytes */
 	struct content *content;
 	char *room;
+	size_t room_bytes;
 	const char *run; /* verified bytes from run_offset on */
 	uint64_t run_offset;
 	size_t run_len;
