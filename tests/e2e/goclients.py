@@ -24,7 +24,7 @@ class Velero:
     """Velero with a backup storage location at a server."""
 
     def __init__(self, server, scratch, bucket, prefix="", **options):
-        credentials = scratch / f"velero-credentials.{server.port.number}"
+        credentials = scratch / "velero-credentials"
         credentials.write_text(f"[default]\naws_access_key_id={server.access_key}\n"
                                f"aws_secret_access_key={server.secret_key}\n")
         self.line = [program("velero-1.18", optional=True), "-plugin", program("velero-plugin-for-aws-1.18"),
