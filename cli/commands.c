@@ -200,9 +200,16 @@ static const struct option destination_test_options[] = {
 static const struct option restore_options[] = {
 	OPTION_DATA,
 	{ "from", "NAME", OPTION_TEXT, 0, NULL, NULL, 0, 0,
-	    "The destination, as `holdfast destination add` named it." },
+	    "The destination, as `holdfast destination add` named it; with "
+	    "--provider, as it is to be named from now on (outside without "
+	    "this)." },
+	{ "look", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Only says what is there." },
+	{ "take-over", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Even though the store that owns the path seems to be at work." },
 	{ "wait", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
 	    "Ends when all contents are here." },
+	DESTINATION_FIELDS,
 	OPTION_JSON,
 };
 
@@ -312,10 +319,13 @@ const struct command commands[] = {
 	    "could not compare.",
 	    audit_options, N(audit_options), run_audit },
 	{ "restore", NULL, 0, 0, "make an empty store anew from a destination",
-	    "With --from, takes the destination's path over and learns what is "
-	    "there; reads are right from the first second, and contents are "
+	    "From a destination that is known (--from), or by the fields of "
+	    "one (--provider and more, as with `holdfast destination add`), "
+	    "which is added then. Says what is there, takes the path over and "
+	    "learns the objects; reads are right from the first second, and "
+	    "contents are "
 	    "fetched behind them, of the newest Velero backup first. Ends when "
-	    "all is known. Without --from, shows how far a restore is. A "
+	    "all is known. Without either, shows how far a restore is. A "
 	    "recovery hold begins: deletes are kept back outside for 7 days, "
 	    "until `holdfast hold end`.",
 	    restore_options, N(restore_options), run_restore },

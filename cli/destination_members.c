@@ -81,3 +81,40 @@ destination_member(json_t *body, const struct option *option, const char *text,
 	    ? error_set(err, ERR_INVALID, "--%s is not a text", option->name)
 	    : 0;
 }
+
+static int
+is_field(const struct option *option)
+{
+	static const char *const others[] = { "data", "json", "from", "wait",
+		"look" };
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(option->name, others[i]) == 0)
+			return 0;
+	return 1;
+}
+
+json_t *
+destination_request(const struct arguments *args, struct error *err)
+{
+	const struct option *option;
+	const char *who = getenv("SUDO_USER");
+	json_t *body;
+	size_t i;
+
+	if (who == NULL)
+		who = getenv("USER");
+	body = json_pack("{s:s}", "who", who == NULL ? "command line" : who);
+	for (i = 0; i < args->command->n_options; i++) {
+		option = &args->command->options[i];
+		if (!is_field(option) || args->given[i].n == 0)
+			continue;
+		if (destination_member(body, option,
+			args->given[i].values[0].text, err) != 0) {
+			json_decref(body);
+			return NULL;
+		}
+	}
+	return body;
+}

@@ -13,4 +13,8 @@ struct error;
 int destination_member(json_t *body, const struct option *option,
     const char *text, struct error *err);
 
+/* The request of a command whose options are a destination's, and some of the
+ * command's own; who asks is in it. NULL and *err. */
+json_t *destination_request(const struct arguments *, struct error *err);
+
 #endif

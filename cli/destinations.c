@@ -10,37 +10,6 @@
 
 /* holdfast destination */
 
-static int
-is_field(const struct option *option)
-{
-	return strcmp(option->name, "data") != 0 &&
-	    strcmp(option->name, "json") != 0;
-}
-
-static json_t *
-request_of(const struct arguments *args, struct error *err)
-{
-	const struct option *option;
-	const char *who = getenv("SUDO_USER");
-	json_t *body;
-	size_t i;
-
-	if (who == NULL)
-		who = getenv("USER");
-	body = json_pack("{s:s}", "who", who == NULL ? "command line" : who);
-	for (i = 0; i < args->command->n_options; i++) {
-		option = &args->command->options[i];
-		if (!is_field(option) || args->given[i].n == 0)
-			continue;
-		if (destination_member(body, option,
-			args->given[i].values[0].text, err) != 0) {
-			json_decref(body);
-			return NULL;
-		}
-	}
-	return body;
-}
-
 /* ---- commands ---- */
 
 static int
@@ -58,7 +27,7 @@ run_destination_add(struct arguments *args)
 	json_t *body, *answer;
 	int failed;
 
-	if ((body = request_of(args, &err)) == NULL)
+	if ((body = destination_request(args, &err)) == NULL)
 		return say_failure(&err);
 	(void)json_object_set_new(body, "name", json_string(args->operands[0]));
 	failed = call(args, "POST", "/v1/destinations", body, &answer, &err);
@@ -95,7 +64,7 @@ run_destination_set(struct arguments *args)
 	struct error err = ERROR_INIT;
 	json_t *body;
 
-	if ((body = request_of(args, &err)) == NULL)
+	if ((body = destination_request(args, &err)) == NULL)
 		return say_failure(&err);
 	return change_one(args, "PATCH", body);
 }
@@ -106,7 +75,7 @@ run_destination_remove(struct arguments *args)
 	struct error err = ERROR_INIT;
 	json_t *body;
 
-	if ((body = request_of(args, &err)) == NULL)
+	if ((body = destination_request(args, &err)) == NULL)
 		return say_failure(&err);
 	return change_one(args, "DELETE", body);
 }
@@ -117,7 +86,7 @@ pause_one(struct arguments *args, int pause)
 	struct error err = ERROR_INIT;
 	json_t *body;
 
-	if ((body = request_of(args, &err)) == NULL)
+	if ((body = destination_request(args, &err)) == NULL)
 		return say_failure(&err);
 	(void)json_object_set_new(body, "paused", json_boolean(pause));
 	return change_one(args, "PATCH", body);
@@ -144,7 +113,7 @@ run_destination_test(struct arguments *args)
 	int failed, passed;
 	size_t i;
 
-	if ((body = request_of(args, &err)) == NULL)
+	if ((body = destination_request(args, &err)) == NULL)
 		return say_failure(&err);
 	if (args->n_operands > 0)
 		(void)json_object_set_new(

@@ -31,6 +31,8 @@ static const struct {
 	{ "GET", "/v1/audits/", 1, manage_audit_status },
 	{ "GET", "/v1/backups", 0, manage_list_backups },
 	{ "POST", "/v1/restore/", 1, manage_restore },
+	{ "POST", "/v1/restore", 0, manage_restore_from },
+	{ "POST", "/v1/restore-surveys", 0, manage_survey },
 	{ "GET", "/v1/restore", 0, manage_restore_status },
 	{ "GET", "/v1/hold", 0, manage_hold_status },
 	{ "DELETE", "/v1/hold", 0, manage_hold_end },

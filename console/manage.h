@@ -38,7 +38,13 @@ struct store;
  *     GET    /v1/audits/NAME          how far it is, and what it has found
  *     GET    /v1/backups              {"backups": [...]}: Velero's, and how
  *                                     far each is outside, by destination
- *     POST   /v1/restore/NAME         makes the empty store anew from there
+ *     POST   /v1/restore-surveys      {"name"} of a saved destination, or the
+ *                                     fields of one; what is there, and why a
+ *                                     restore would be refused
+ *     POST   /v1/restore              the same body, "take_over": makes the
+ *                                     empty store anew from there; with fields,
+ *                                     the destination is added
+ *     POST   /v1/restore/NAME         {"take_over"}, of a saved one
  *     GET    /v1/restore              how far that is
  *     GET    /v1/hold                 the recovery hold
  *     DELETE /v1/hold                 ends it

@@ -19,8 +19,8 @@ manage_route manage_list_destinations, manage_add_destination,
     manage_set_destination, manage_remove_destination, manage_test_destination;
 manage_route manage_audit, manage_audit_status;
 manage_route manage_list_backups;
-manage_route manage_restore, manage_restore_status, manage_hold_status,
-    manage_hold_end, manage_undelete;
+manage_route manage_restore, manage_restore_from, manage_survey,
+    manage_restore_status, manage_hold_status, manage_hold_end, manage_undelete;
 manage_route manage_status;
 
 /* Adds "destinations" and "parked" to the answer. */

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +13,8 @@
 /* One object, from what the destination says of it. */
 
 #define CHUNK_BYTES ((size_t)1024 * 1024)
+#define VERSIONS_END (1ULL << 49)
+#define SUM_MAX_BYTES ((uint64_t)8 * 1024 * 1024)
 
 int
 import_split(const struct settings *settings, struct slice remote,
@@ -21,11 +25,11 @@ import_split(const struct settings *settings, struct slice remote,
 	size_t i;
 
 	if (slice_starts(remote, IMPORT_OURS))
-		return -1;
+		return 1;
 	if (source != NULL) {
 		*bucket = slice_text(source);
 		*key = remote;
-		return 0;
+		return key->len == 0 || key->len > KEY_MAX_BYTES ? -1 : 0;
 	}
 	slash = memchr(remote.at, '/', remote.len);
 	if (slash == NULL)
@@ -87,6 +91,47 @@ sum_bytes(const struct lent *l, struct slice remote, uint64_t size,
 	return rc;
 }
 
+/* The ETag of what others wrote, where nothing but reading it would tell its
+ * MD5: of the form that promises no MD5, and another whenever it is
+ * overwritten. */
+static void
+make_etag(struct object_record *rec, const struct remote_stat *stat)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s %" PRIu64 " %" PRId64, stat->etag,
+	    stat->size, stat->mtime_ms);
+	digest_once(DIGEST_MD5, text, strlen(text), rec->md5);
+	rec->parts = 1;
+}
+
+/* Written by others. */
+static int
+take_foreign(struct adopt_object *a, const struct remote_stat *stat,
+    const struct lent *l, struct slice remote, struct fault *fault)
+{
+	struct object_record *rec = &a->record;
+	int has_etag;
+
+	rec->version = 0;
+	if (stat->has_md5) {
+		memcpy(rec->md5, stat->md5, sizeof(rec->md5));
+		a->has_md5 = 1;
+		return 0;
+	}
+	has_etag = take_etag(rec, stat->etag) == 0;
+	if (has_etag && rec->parts > 0)
+		return 0;
+	if (stat->size <= SUM_MAX_BYTES) {
+		rec->parts = 0;
+		a->has_md5 = 1;
+		return sum_bytes(l, remote, stat->size, rec->md5, fault);
+	}
+	if (!has_etag)
+		make_etag(rec, stat);
+	return 0;
+}
+
 static int
 take_facts(struct adopt_object *a, const struct remote_stat *stat,
     const struct lent *l, struct slice remote, struct fault *fault)
@@ -94,19 +139,14 @@ take_facts(struct adopt_object *a, const struct remote_stat *stat,
 	struct object_record *rec = &a->record;
 
 	rec->size = stat->size;
-	rec->version = stat->version;
+	/* A number that no store gives was written by others. */
+	rec->version = stat->version < VERSIONS_END ? stat->version : 0;
 	rec->mtime_ms = stat->original_mtime_ms != 0 ? stat->original_mtime_ms
 						     : stat->mtime_ms;
 	rec->attributes = stat->attributes;
 	rec->tags = stat->tags;
-	if (take_etag(rec, stat->original_etag) != 0) {
-		rec->version = 0;
-		if (stat->has_md5)
-			memcpy(rec->md5, stat->md5, sizeof(rec->md5));
-		else if (take_etag(rec, stat->etag) != 0 &&
-		    sum_bytes(l, remote, stat->size, rec->md5, fault) != 0)
-			return -1;
-	}
+	if (take_etag(rec, stat->original_etag) != 0)
+		return take_foreign(a, stat, l, remote, fault);
 	a->has_md5 = rec->parts == 0;
 	return 0;
 }
@@ -141,8 +181,10 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
     struct fault *fault)
 {
 	struct adopt_object a = { .bucket = bucket, .key = key };
-	struct buffer place = BUFFER_INIT;
+	struct buffer encoded = BUFFER_INIT;
+	char etag[ETAG_BYTES];
 	struct remote_stat stat;
+	struct place place;
 	int rc = -1;
 
 	memset(&stat, 0, sizeof(stat));
@@ -154,9 +196,12 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 	}
 	if (take_facts(&a, &stat, l, remote, fault) != 0)
 		goto out;
-	place_encode(&place, name, remote);
-	a.place = buffer_slice(&place);
-	if (place.failed)
+	object_etag(&a.record, etag);
+	place = (struct place){ slice_text(name), remote, slice_text(etag),
+		slice_text(stat.etag) };
+	place_encode(&encoded, &place);
+	a.place = buffer_slice(&encoded);
+	if (encoded.failed)
 		fault_set(fault, FAULT_RETRY, "no memory");
 	else if (store_adopt(r->store, &a) != 0)
 		fault_set(fault,
@@ -166,7 +211,7 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 	else
 		rc = 0;
 out:
-	buffer_free(&place);
+	buffer_free(&encoded);
 	buffer_free(&stat.memory);
 	return rc;
 }

@@ -23,28 +23,18 @@ take_first(const struct remote_entry *entry, void *arg)
 	return 1;
 }
 
-static int
-make_bucket(struct store *store, struct slice name, struct fault *fault)
-{
-	struct put_bucket put = { .name = name };
-
-	if (store_create_bucket(store, &put) == 0 ||
-	    put.change.err.kind == ERR_EXISTS)
-		return 0;
-	return fault_set(fault, FAULT_RETRY, "%s", put.change.err.text);
-}
-
 int
-import_buckets(struct store *store, const struct settings *settings,
-    const struct destination_protocol *table, void *call, struct fault *fault)
+import_buckets(const struct settings *settings,
+    const struct destination_protocol *table, void *call,
+    import_bucket_visit *visit, void *arg, struct fault *fault)
 {
 	struct buffer after = BUFFER_INIT, first = BUFFER_INIT;
 	struct slice bucket, key;
 	int rc = 0;
 
 	if (settings->policy.source_bucket != NULL)
-		return make_bucket(
-		    store, slice_text(settings->policy.source_bucket), fault);
+		return visit(
+		    slice_text(settings->policy.source_bucket), arg, fault);
 	for (;;) {
 		buffer_clear(&first);
 		rc = table->list(call, SLICE_NULL, buffer_slice(&after),
@@ -52,17 +42,22 @@ import_buckets(struct store *store, const struct settings *settings,
 		if (rc != 0 || first.len == 0)
 			break;
 		buffer_clear(&after);
-		if (slice_starts(buffer_slice(&first), IMPORT_OURS))
+		switch (import_split(
+		    settings, buffer_slice(&first), &bucket, &key)) {
+		case 1:
 			buffer_add_text(&after, "plugins/holdfast0");
-		else if (import_split(settings, buffer_slice(&first), &bucket,
-			     &key) == 0) {
-			if ((rc = make_bucket(store, bucket, fault)) != 0)
-				break;
+			break;
+		case 0:
+			if ((rc = visit(bucket, arg, fault)) != 0)
+				goto out;
 			buffer_add_slice(&after, bucket);
 			buffer_add_u8(&after, '/' + 1);
-		} else
+			break;
+		default:
 			buffer_add_slice(&after, buffer_slice(&first));
+		}
 	}
+out:
 	buffer_free(&after);
 	buffer_free(&first);
 	return rc;
@@ -70,11 +65,27 @@ import_buckets(struct store *store, const struct settings *settings,
 
 /* ---- pages ---- */
 
+#define SKIPPED_TOLD 100 /* the log names so many of them */
+
 struct taking {
 	struct importer *im;
 	struct buffer last;
 	size_t n;
+	uint64_t skipped;
 };
+
+static void
+skip(struct taking *t, struct slice key)
+{
+	if (t->im->skipped + t->skipped++ < SKIPPED_TOLD)
+		log_fields(LOG_WARN, "replicator.restore",
+		    "what is there under this name cannot be an object here, "
+		    "and stays there",
+		    (const struct log_field[]){
+			LOG_T("destination", t->im->name),
+			LOG_B("key", key.at, key.len) },
+		    2);
+}
 
 static int
 take_entry(const struct remote_entry *entry, void *arg)
@@ -86,8 +97,13 @@ take_entry(const struct remote_entry *entry, void *arg)
 		return 1;
 	buffer_clear(&t->last);
 	buffer_add_slice(&t->last, entry->key);
-	if (import_split(t->im->settings, entry->key, &bucket, &key) == 0)
-		importer_add(t->im, bucket, key);
+	switch (import_split(t->im->settings, entry->key, &bucket, &key)) {
+	case 0:
+		importer_add(t->im, bucket, key, entry->size);
+		break;
+	case -1:
+		skip(t, entry->key);
+	}
 	return 0;
 }
 
@@ -105,9 +121,10 @@ wait_for(struct importer *im, const struct fault *fault)
 }
 
 /* One page behind *after: 1 when there may be more, 0 at the end, -1 when
- * stopping. */
+ * stopping. *skipped: names in it that are no objects' here. */
 static int
-do_page(struct importer *im, struct slice prefix, struct buffer *after)
+do_page(struct importer *im, struct slice prefix, struct buffer *after,
+    uint64_t *skipped)
 {
 	struct taking t = { .im = im };
 	struct fault fault = FAULT_INIT;
@@ -118,6 +135,7 @@ do_page(struct importer *im, struct slice prefix, struct buffer *after)
 	for (;;) {
 		importer_clear(im);
 		t.n = 0;
+		t.skipped = 0;
 		l = lent_take(im->replicator, im->name, &err);
 		rc = l == NULL
 		    ? fault_set(&fault, FAULT_RETRY, "%s", err.text)
@@ -137,6 +155,7 @@ do_page(struct importer *im, struct slice prefix, struct buffer *after)
 		buffer_clear(after);
 		buffer_add_slice(after, buffer_slice(&t.last));
 	}
+	*skipped = t.skipped;
 	rc = t.n > IMPORT_PAGE;
 out:
 	buffer_free(&t.last);
@@ -166,6 +185,7 @@ import_backups(struct importer *im)
 	struct buffer prefix = BUFFER_INIT, after = BUFFER_INIT,
 		      bucket = BUFFER_INIT;
 	struct names names = { BUFFER_INIT, 0 };
+	uint64_t skipped; /* seen again with all the others */
 	int rc = 0;
 
 	while (rc == 0) {
@@ -183,7 +203,8 @@ import_backups(struct importer *im)
 			buffer_add_u8(&prefix, '/');
 		}
 		buffer_add_text(&prefix, "backups/");
-		while ((rc = do_page(im, buffer_slice(&prefix), &after)) > 0)
+		while ((rc = do_page(
+			    im, buffer_slice(&prefix), &after, &skipped)) > 0)
 			;
 	}
 	buffer_free(&names.last);
@@ -204,9 +225,26 @@ enter(struct importer *im, enum import_phase phase)
 }
 
 int
+import_take(struct importer *im)
+{
+	struct fault fault = FAULT_INIT;
+	int owned = 0;
+
+	if (im->phase != IMPORT_TAKE)
+		return 0;
+	while (restore_take(im->replicator, im->name, im->settings, im->begin,
+		   &owned, &fault) != 0)
+		if (wait_for(im, &fault) != 0)
+			return -1;
+	enter(im, IMPORT_BACKUPS);
+	return 0;
+}
+
+int
 import_listing(struct importer *im)
 {
 	struct buffer after = BUFFER_INIT;
+	uint64_t skipped = 0;
 	int rc = 0;
 
 	if (im->phase == IMPORT_BACKUPS) {
@@ -217,10 +255,11 @@ import_listing(struct importer *im)
 	if (im->phase == IMPORT_ALL) {
 		buffer_add_slice(&after, buffer_slice(&im->cursor));
 		do {
-			rc = do_page(im, SLICE_NULL, &after);
+			rc = do_page(im, SLICE_NULL, &after, &skipped);
 			if (rc < 0)
 				break;
 			pthread_mutex_lock(&im->lock);
+			im->skipped += skipped;
 			buffer_clear(&im->cursor);
 			buffer_add_slice(&im->cursor, buffer_slice(&after));
 			im->error[0] = '\0';
@@ -236,8 +275,9 @@ import_listing(struct importer *im)
 		    "all that is outside is known here",
 		    (const struct log_field[]){ LOG_T("destination", im->name),
 			LOG_N("objects", im->known),
-			LOG_N("failed", im->failed) },
-		    3);
+			LOG_N("failed", im->failed),
+			LOG_N("skipped", im->skipped) },
+		    4);
 	}
 	return 0;
 }

@@ -11,18 +11,13 @@
 
 #define OWNER_MAX_BYTES (64 * 1024)
 
-struct owner {
-	char store[33];
-	uint64_t epoch;
-};
-
 /* 0 and *owner; FAULT_MISSING when nobody owns it. */
 static int
 read_owner(const struct destination_protocol *table, void *call,
-    struct owner *owner, struct fault *fault)
+    struct owner_found *owner, struct fault *fault)
 {
 	struct remote_stat stat;
-	const char *store;
+	const char *store, *since;
 	json_t *json = NULL;
 	char *bytes = NULL;
 	int failed = -1;
@@ -50,6 +45,8 @@ read_owner(const struct destination_protocol *table, void *call,
 		goto out;
 	}
 	memcpy(owner->store, store, 33);
+	if ((since = json_string_value(json_object_get(json, "since"))) != NULL)
+		snprintf(owner->since, sizeof(owner->since), "%s", since);
 	owner->epoch =
 	    (uint64_t)json_integer_value(json_object_get(json, "epoch"));
 	failed = 0;
@@ -79,7 +76,7 @@ read_text(
 
 static int
 write_owner(const struct destination_protocol *table, void *call,
-    const struct owner *owner, int if_absent, struct fault *fault)
+    const struct owner_found *owner, int if_absent, struct fault *fault)
 {
 	char text[256], since[CLOCK_TEXT_BYTES];
 	struct text_source t = { text, 0 };
@@ -108,30 +105,53 @@ see_entry(const struct remote_entry *entry, void *arg)
 	return 1;
 }
 
+/* Whether the path holds data, which an empty store does not sync to. */
 static int
-claim(const struct destination_protocol *table, void *call,
-    const struct destination_limits *limits, struct owner_claim *c,
-    struct fault *fault)
+look_for_data(const struct destination_protocol *table, void *call,
+    struct owner_claim *c, struct fault *fault)
 {
-	struct owner owner = { .epoch = 1 };
 	int holds = 0;
 
 	if (table->list(
 		call, SLICE_NULL, SLICE_NULL, see_entry, &holds, fault) != 0)
 		return -1;
 	c->blank = !holds;
-	if (holds && c->store_empty) {
-		c->holds_data = 1;
-		return fault_set(fault, FAULT_PERSON,
-		    "the destination holds data and this store is empty: run "
-		    "`holdfast restore` to serve it from here, or choose "
-		    "another path");
-	}
+	if (!holds || !c->store_empty)
+		return 0;
+	c->holds_data = 1;
+	return fault_set(fault, FAULT_PERSON,
+	    "the destination holds data and this store is empty: run "
+	    "`holdfast restore` to serve it from here, or choose another path");
+}
+
+static int
+claim(const struct destination_protocol *table, void *call,
+    const struct destination_limits *limits, struct owner_claim *c,
+    struct fault *fault)
+{
+	struct owner_found owner = { .epoch = 1 };
+
+	if (look_for_data(table, call, c, fault) != 0)
+		return -1;
 	memcpy(owner.store, c->store, sizeof(owner.store));
 	c->epoch = owner.epoch;
 	if (c->look_only)
 		return 0;
 	return write_owner(table, call, &owner, limits->can_condition, fault);
+}
+
+int
+owner_look(const struct destination_protocol *table,
+    struct destination_session *session, struct owner_found *found,
+    struct fault *fault)
+{
+	if (read_owner(table, destination_call(session), found, fault) == 0)
+		return 0;
+	if (fault->kind != FAULT_MISSING)
+		return -1;
+	memset(fault, 0, sizeof(*fault));
+	memset(found, 0, sizeof(*found));
+	return 0;
 }
 
 int
@@ -141,7 +161,7 @@ owner_check(const struct destination_protocol *table,
     struct fault *fault)
 {
 	void *call = destination_call(session);
-	struct owner owner;
+	struct owner_found owner;
 
 	if (read_owner(table, call, &owner, fault) != 0) {
 		if (fault->kind != FAULT_MISSING)
@@ -156,7 +176,8 @@ owner_check(const struct destination_protocol *table,
 	}
 	c->epoch = owner.epoch;
 	if (strcmp(owner.store, c->store) == 0)
-		return 0;
+		return c->store_empty ? look_for_data(table, call, c, fault)
+				      : 0;
 	c->foreign = 1;
 	if (c->recheck)
 		return fault_set(fault, FAULT_PERSON,

@@ -25,6 +25,15 @@ struct owner_claim {
 	uint64_t epoch;
 };
 
+/* Who owns it, by what is written there; nothing is changed. store "": nobody.
+ * 0, or -1 and *fault. */
+struct owner_found {
+	char store[33], since[32];
+	uint64_t epoch;
+};
+int owner_look(const struct destination_protocol *,
+    struct destination_session *, struct owner_found *, struct fault *);
+
 /* 0 when the path is ours, or -1 and *fault. */
 int owner_check(const struct destination_protocol *,
     struct destination_session *, const struct destination_limits *,

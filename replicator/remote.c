@@ -67,7 +67,7 @@ next_copy(struct replicator *r, struct slice bucket, struct slice key,
 	struct filter filter;
 	int rc = 1;
 
-	pthread_mutex_lock(&r->lock);
+	pthread_mutex_lock(&r->list_lock);
 	while (rc == 1 && *next < r->n_entries) {
 		s = r->entries[(*next)++]->settings;
 		filter = (struct filter){ s->policy.include, s->policy.exclude,
@@ -83,7 +83,7 @@ next_copy(struct replicator *r, struct slice bucket, struct slice key,
 		c->destination = destination_open(&s->fields, err);
 		rc = c->destination == NULL ? -1 : 0;
 	}
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&r->list_lock);
 	return rc;
 }
 
@@ -166,42 +166,76 @@ copy_read(
 
 /* ---- what is there alone ---- */
 
-static void *
-place_open(void *context, struct slice place, uint64_t size, struct error *err)
-{
-	struct reader in = reader_of(place.at, place.len);
-	struct replicator *r = context;
-	struct slice name, key;
-	char text[64];
-	struct copy *c;
-	uint8_t format = reader_u8(&in);
+/* Smaller ones are fetched whole and verified by their MD5. */
+#define LOOK_FIRST_BYTES (8 * 1024 * 1024)
 
-	(void)size;
-	name = reader_slice16(&in);
-	key = reader_slice16(&in);
-	if (format != 1 || in.failed || name.len >= sizeof(text)) {
-		error_set(err, ERR_FORMAT, "a place cannot be read");
-		return NULL;
+/* Whether what is there is still what was adopted. 0, or -1 and *err. */
+static int
+check_place(
+    struct copy *c, const struct place *place, uint64_t size, struct error *err)
+{
+	struct remote_stat stat;
+	struct fault fault = FAULT_INIT;
+	int same;
+
+	memset(&stat, 0, sizeof(stat));
+	if (destination_table(c->destination)
+		->stat(destination_call(c->session), buffer_slice(&c->key),
+		    &stat, &fault) != 0) {
+		error_of_fault(err, &fault);
+		if (fault.kind == FAULT_MISSING)
+			err->kind = ERR_IO;
+		buffer_free(&stat.memory);
+		return -1;
 	}
-	memcpy(text, name.at, name.len);
-	text[name.len] = '\0';
+	same = stat.size == size &&
+	    (slice_is(place->etag, stat.original_etag) ||
+		slice_is(place->etag, stat.etag) ||
+		slice_is(place->provider_etag, stat.etag));
+	if (!same)
+		error_set(err, ERR_DAMAGED,
+		    "its copy outside was overwritten by others, and it is "
+		    "there alone");
+	else if (stat.archived)
+		error_set(err, ERR_IO,
+		    "the copy outside is in an archive class: restore it there "
+		    "first");
+	buffer_free(&stat.memory);
+	return err->kind == ERR_NONE ? 0 : -1;
+}
+
+static void *
+place_open(
+    void *context, struct slice encoded, uint64_t size, struct error *err)
+{
+	struct replicator *r = context;
+	struct place place;
+	char name[64];
+	struct copy *c;
+
+	if (place_decode(encoded, &place, err) != 0)
+		return NULL;
+	memcpy(name, place.name.at, place.name.len);
+	name[place.name.len] = '\0';
 	if ((c = calloc(1, sizeof(*c))) == NULL) {
 		error_nomem(err);
 		return NULL;
 	}
 	c->replicator = r;
-	buffer_add_slice(&c->key, key);
+	buffer_add_slice(&c->key, place.key);
 	if (c->key.failed)
 		error_nomem(err);
 	else
-		c->lent = lent_take(r, text, err);
-	if (c->lent == NULL) {
-		copy_close(c);
-		return NULL;
-	}
+		c->lent = lent_take(r, name, err);
+	if (c->lent == NULL)
+		goto fail;
 	c->destination = c->lent->destination;
 	c->session = c->lent->session;
-	return c;
+	if (size <= LOOK_FIRST_BYTES || check_place(c, &place, size, err) == 0)
+		return c;
+fail:
+	copy_close(c);
+	return NULL;
 }
 
 static int

@@ -29,6 +29,7 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	r->unordered = options->unordered;
 	r->crash = options->crash;
 	(void)pthread_mutex_init(&r->lock, NULL);
+	(void)pthread_mutex_init(&r->list_lock, NULL);
 	(void)pthread_mutex_init(&r->trim_lock, NULL);
 	(void)pthread_mutex_init(&r->lent_lock, NULL);
 	hold_load(r);
@@ -37,7 +38,8 @@ replicator_start(struct store *store, const struct replicator_options *options,
 		error_nomem(err);
 		goto fail;
 	}
-	if (replicator_load(r, options, err) != 0 || trimmer_start(r, err) != 0)
+	if (importer_foresee(r, err) != 0 ||
+	    replicator_load(r, options, err) != 0 || trimmer_start(r, err) != 0)
 		goto fail;
 	if (auditor_start(r, options->audit_interval_ms, err) != 0)
 		goto fail;
@@ -65,6 +67,7 @@ replicator_stop(struct replicator *r)
 	while (r->n_entries > 0)
 		entry_drop(r, r->entries[r->n_entries - 1]);
 	(void)pthread_mutex_destroy(&r->lock);
+	(void)pthread_mutex_destroy(&r->list_lock);
 	(void)pthread_mutex_destroy(&r->trim_lock);
 	(void)pthread_mutex_destroy(&r->lent_lock);
 	(void)pthread_cond_destroy(&r->trim);
@@ -227,15 +230,16 @@ change(struct replicator *r, struct entry *e, struct settings *settings,
 		    "the store is being restored from %s: some of its contents "
 		    "are there alone",
 		    e->name);
-	lent_clear(r);
 	site_stop(e->site);
 	e->site = NULL;
-	e->settings = settings;
+	entry_set(r, e, settings);
+	lent_clear(r);
 	if ((elsewhere &&
 		(site_forget(r->store, e->name, err) != 0 ||
 		    site_create(r->store, e->name, settings, err) != 0)) ||
 	    replicator_save(r, e, err) != 0) {
-		e->settings = old;
+		entry_set(r, e, old);
+		lent_clear(r);
 		entry_start(r, e);
 		return -1;
 	}

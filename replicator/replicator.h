@@ -183,18 +183,47 @@ int replicator_audit(struct replicator *, const char *name,
 int replicator_audit_status(struct replicator *, const char *name,
     struct audit_figures *, audit_visit *, void *arg, struct error *err);
 
+/* What is at a destination, before it is adopted. */
+struct restore_survey {
+	char owner[33], own[33]; /* store ids; owner "": nobody */
+	char owner_since[32];
+	uint64_t buckets, objects, bytes;
+	int more;         /* there are more objects than were counted */
+	uint64_t backups; /* of Velero */
+	char newest_backup[256];
+	int64_t last_written_ms; /* of what was looked at; 0: nothing there */
+};
+typedef void survey_visit(struct slice bucket, void *arg);
+/* Of a destination by its name, or of given fields (name NULL). Also tells, in
+ * *refusal (kind ERR_NONE: nothing), why a restore would be refused. */
+int replicator_survey(struct replicator *, const char *name,
+    const struct destination_fields *, const struct destination_policy *,
+    int take_over, struct restore_survey *, survey_visit *, void *arg,
+    struct error *refusal, struct error *err);
+
 /* The store, which is empty, is made anew from what is at a destination. Reads
- * are right at once; the rest goes on behind them, also over restarts. */
-int replicator_restore(
-    struct replicator *, const char *name, const char *who, struct error *err);
+ * are right at once; the rest goes on behind them, also over restarts. Refused
+ * when nothing is there, or when another store seems to be at work there and
+ * take_over is not set. */
+int replicator_restore(struct replicator *, const char *name, int take_over,
+    const char *who, struct error *err);
+/* The same from a destination that is not known yet: it is added under that
+ * name, and not if it is refused. */
+int replicator_restore_from(struct replicator *, const char *name,
+    const struct destination_fields *, const struct destination_policy *,
+    int take_over, const char *who, struct error *err);
 struct restore_status {
 	int active; /* there is one, or was since the start */
 	int done;
 	int is_known; /* all that is there is known here */
 	char name[64];
 	const char *phase;
-	uint64_t known, failed, filled, fill_done, fill_total;
-	char error[512]; /* the last one */
+	uint64_t known;            /* objects */
+	uint64_t failed, skipped;  /* not adopted; no objects' names here */
+	uint64_t filled, unfilled; /* fetched; could not be, this round */
+	uint64_t fill_done, fill_total, fill_done_bytes, fill_total_bytes;
+	uint64_t estimate_s; /* until all is here; UINT64_MAX: not known */
+	char error[512];     /* the last one */
 };
 void replicator_restore_status(struct replicator *, struct restore_status *);
 

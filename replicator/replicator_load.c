@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "replicator/importer.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
 
@@ -50,19 +51,30 @@ entry_add(struct replicator *r, const char *name, struct settings *settings,
 {
 	struct entry *e, **more;
 
-	e = calloc(1, sizeof(*e));
-	more = realloc(r->entries, (r->n_entries + 1) * sizeof(*more));
-	if (more != NULL)
-		r->entries = more;
-	if (e == NULL || more == NULL) {
-		free(e);
+	if ((e = calloc(1, sizeof(*e))) == NULL)
 		return error_nomem(err);
-	}
 	snprintf(e->name, sizeof(e->name), "%s", name);
 	e->settings = settings;
 	e->from_config = from_config;
-	r->entries[r->n_entries++] = e;
-	return 0;
+	pthread_mutex_lock(&r->list_lock);
+	more = realloc(r->entries, (r->n_entries + 1) * sizeof(*more));
+	if (more != NULL) {
+		r->entries = more;
+		r->entries[r->n_entries++] = e;
+	}
+	pthread_mutex_unlock(&r->list_lock);
+	if (more != NULL)
+		return 0;
+	free(e);
+	return error_nomem(err);
+}
+
+void
+entry_set(struct replicator *r, struct entry *e, struct settings *settings)
+{
+	pthread_mutex_lock(&r->list_lock);
+	e->settings = settings;
+	pthread_mutex_unlock(&r->list_lock);
 }
 
 void
@@ -70,12 +82,15 @@ entry_drop(struct replicator *r, struct entry *e)
 {
 	size_t i;
 
+	site_stop(e->site);
+	e->site = NULL;
+	pthread_mutex_lock(&r->list_lock);
 	for (i = 0; r->entries[i] != e; i++)
 		;
 	memmove(&r->entries[i], &r->entries[i + 1],
 	    (r->n_entries - i - 1) * sizeof(*r->entries));
 	r->n_entries--;
-	site_stop(e->site);
+	pthread_mutex_unlock(&r->list_lock);
 	settings_free(e->settings);
 	free(e);
 }
@@ -202,7 +217,9 @@ see_leftover(struct slice key, struct slice value, void *arg)
 		return 0;
 	snprintf(
 	    name, sizeof(name), "%.*s", (int)(end - key.at - 2), key.at + 2);
-	if (entry_find(l->replicator, name) != NULL)
+	/* While objects are there alone, nothing of it is forgotten. */
+	if (entry_find(l->replicator, name) != NULL ||
+	    importer_needs(l->replicator, name))
 		return 0;
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	return 1;

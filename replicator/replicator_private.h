@@ -27,8 +27,13 @@ struct replicator {
 	struct seal seal;
 	int sealed; /* the key is there */
 
-	/* Of the list. Taken before a site's lock. */
+	/* Of the list. Taken before a site's lock; held while a site stops, so
+	 * that no thread of a site may want it. */
 	pthread_mutex_t lock;
+	/* Taken under it for changes of the list and of an entry's settings, so
+	 * that either is enough to read them. Held briefly, for memory alone.
+	 */
+	pthread_mutex_t list_lock;
 	struct entry **entries;
 	size_t n_entries;
 
@@ -37,9 +42,12 @@ struct replicator {
 	/* The way back. */
 	_Atomic uint64_t hold_ms; /* deletes are kept back so long; 0: not */
 	_Atomic(struct importer *) importer; /* NULL: nothing was restored */
-	pthread_mutex_t lent_lock;           /* of the two below; taken last */
+	atomic_int restoring;                /* one was begun */
+	pthread_mutex_t lent_lock;           /* of the four below; taken last */
+	struct lent_place *places;
 	struct lent *lent;
 	size_t n_lent;
+	unsigned lent_generation;
 
 	/* What the store reads through. */
 	struct remote remote;
@@ -60,6 +68,7 @@ void entry_start(struct replicator *, struct entry *);
 int entry_add(struct replicator *, const char *name, struct settings *,
     int from_config, struct error *err);
 void entry_drop(struct replicator *, struct entry *);
+void entry_set(struct replicator *, struct entry *, struct settings *);
 
 int trimmer_start(struct replicator *, struct error *err);
 void trimmer_stop(struct replicator *);

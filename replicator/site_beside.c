@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "replicator/site.h"
+#include "store/remote.h"
 
 /*
  * Keys whose present state is to be published, beside the journal: what was
@@ -127,9 +128,12 @@ walk_some(struct site *site)
 	struct list_query query = { 0 };
 	struct buffer bucket = BUFFER_INIT, after = BUFFER_INIT;
 	struct error err = ERROR_INIT;
+	struct store_figures figures;
 	int failed = 0;
 
 	if (site->walk_bucket.len == 0) {
+		store_figures(site->store, &figures);
+		site->seed_total = figures.objects;
 		failed = store_buckets(site->store, SLICE_NULL, take_bucket,
 		    &site->walk_bucket, &err);
 		buffer_clear(&site->walk_key);
@@ -364,8 +368,10 @@ site_feed_beside(struct site *site, uint64_t now_ms)
 {
 	int did = 0, full;
 
+	/* What a restore brings back is in no journal: the walk waits for it.
+	 */
 	if (site->seeding)
-		return feed_seed(site);
+		return store_is_incomplete(site->store) ? 0 : feed_seed(site);
 	if (site->n_dirty > 0)
 		return feed_dirty(site);
 	if (site->n_parked > 0 && now_ms >= site->parked_at_ms) {

@@ -117,7 +117,9 @@ tag_entry(struct site *site, struct destination_session *session,
 		goto out;
 	}
 	outcome = OUTCOME_DONE;
-	if (stat.version != s.object.version)
+	/* Without one, it is what others wrote and a restore adopted. */
+	if (stat.version != s.object.version &&
+	    (stat.version != 0 || stat.size != s.object.size))
 		goto out;
 	failed =
 	    site->table->retag(destination_call(session), &s.object, fault);

@@ -38,16 +38,13 @@ asked(struct s3_request *req)
 		req->operation->run(req);
 }
 
-/* Whether its answer depends on keys that may not be known yet. */
+/* Whether its answer depends on keys of its bucket that may not be known yet.
+ */
 static int
 needs_keys(const struct s3_request *req, struct slice *prefix)
 {
 	*prefix = SLICE_NULL;
-	if (req->bucket.len == 0)
-		return 0;
-	if (http_header_get(req->head, "x-amz-copy-source").len > 0)
-		return 1;
-	if (req->key.len > 0)
+	if (req->bucket.len == 0 || req->key.len > 0)
 		return 0;
 	if (req->operation->right == RIGHT_LIST) {
 		*prefix = target_get(&req->target, "prefix");
@@ -67,13 +64,15 @@ s3_await(struct s3_request *req)
 		req->operation->run(req);
 		return;
 	}
-	if (needs_keys(req, &prefix)) {
-		if (store_knows(req->store, req->bucket, prefix))
-			req->operation->run(req);
-		else
-			come_again(req,
-			    "The store is being restored, and what is there is "
-			    "not all known yet: come again.");
+	/* A copy's source may be in any bucket; and before the path is taken
+	 * not even the buckets are known. */
+	if (http_header_get(req->head, "x-amz-copy-source").len > 0 ||
+	    !store_knows(req->store, SLICE_NULL, SLICE_NULL) ||
+	    (needs_keys(req, &prefix) &&
+		!store_knows(req->store, req->bucket, prefix))) {
+		come_again(req,
+		    "The store is being restored, and what is there is not all "
+		    "known yet: come again.");
 		return;
 	}
 	if (req->key.len == 0) {

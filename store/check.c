@@ -258,6 +258,8 @@ out:
 	free(c->marks);
 	free(c->buckets);
 	free(c->uploads);
+	for (i = 0; c->versions != NULL && i < c->n_versions; i++)
+		free(c->versions[i]);
 	free(c->versions);
 	return rc;
 }

@@ -12,8 +12,9 @@
 /* The checker's steps about settings, extents, their references, the reaper's
  * queue, the journal and access keys. */
 
-/* Beyond so many versions ever given, uniqueness is not checked. */
-#define VERSIONS_MAX (1ULL << 36)
+/* Beyond so many versions ever given, which no store comes to (2^32 a recovery,
+ * 2^16 recoveries), uniqueness is not checked. */
+#define VERSIONS_MAX (1ULL << 49)
 
 static int
 open_cursor(
@@ -137,8 +138,9 @@ check_settings(struct check *c, struct error *err)
 		    "the index does not say which store this is");
 	if (!c->counters_known || c->counters.next_version > VERSIONS_MAX)
 		return 0;
-	/* Pages without a bit set cost nothing. */
-	c->versions = calloc(1, (size_t)(c->counters.next_version / 8 + 1));
+	c->n_versions =
+	    (size_t)(c->counters.next_version >> CHECK_VERSIONS_BITS) + 1;
+	c->versions = calloc(c->n_versions, sizeof(*c->versions));
 	return c->versions == NULL ? error_nomem(err) : 0;
 }
 

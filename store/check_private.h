@@ -89,9 +89,13 @@ struct check {
 	size_t n_buckets;
 	struct check_upload *uploads; /* ascending by id */
 	size_t n_uploads, room_uploads;
-	uint8_t
-	    *versions; /* a bit for each number below counters.next_version */
+	/* A bit for each number below counters.next_version, in pieces that are
+	 * there once one of them was seen: with each recovery numbers begin far
+	 * above those before. */
+	uint8_t **versions;
+	size_t n_versions;
 };
+#define CHECK_VERSIONS_BITS 24 /* of a piece */
 
 /* As store_check() of an index in dir, by a name of its own, without the lock.
  */

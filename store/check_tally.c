@@ -135,8 +135,9 @@ check_content(struct check *c, uint64_t extent, uint64_t size, unsigned parts,
 void
 check_unique(struct check *c, uint64_t version, const struct check_owner *owner)
 {
+	size_t piece = (size_t)(version >> CHECK_VERSIONS_BITS), at;
 	char name[CHECK_NAME_BYTES];
-	uint8_t bit = (uint8_t)(1 << (version % 8));
+	uint8_t bit = (uint8_t)(1 << (version % 8)), **bits;
 
 	if (!c->counters_known)
 		return;
@@ -147,11 +148,16 @@ check_unique(struct check *c, uint64_t version, const struct check_owner *owner)
 		    check_name(owner, name), version, c->counters.next_version);
 		return;
 	}
-	if (c->versions == NULL)
+	if (piece >= c->n_versions)
 		return;
-	if (c->versions[version / 8] & bit)
+	bits = &c->versions[piece];
+	if (*bits == NULL &&
+	    (*bits = calloc(1, 1U << (CHECK_VERSIONS_BITS - 3))) == NULL)
+		return;
+	at = (version & ((1U << CHECK_VERSIONS_BITS) - 1)) / 8;
+	if ((*bits)[at] & bit)
 		check_damage(c, FOUND_VERSION,
 		    "%s has the version %" PRIu64 ", which another one has too",
 		    check_name(owner, name), version);
-	c->versions[version / 8] |= bit;
+	(*bits)[at] |= bit;
 }

@@ -484,16 +484,17 @@ have_inline(struct content *c, uint64_t end, int nowait, struct error *err)
 
 /* Small ones are fetched whole, verified and kept before the first byte is
  * served; others are read through, and are fetched by whoever fills the store.
- */
+ * What is known to be wrong is not read through either. */
 static int
 keep_small(struct content *c, struct error *err)
 {
 	uint64_t extent = c->piece.extent, begin = c->piece.begin;
 
-	if (c->piece.size > READ_WHOLE_BYTES ||
-	    fill_extent(c->store, extent, name_bucket(c), name_key(c), err) !=
-		0)
+	if (c->piece.size > READ_WHOLE_BYTES)
 		return 0;
+	if (fill_extent(c->store, extent, name_bucket(c), name_key(c), err) !=
+	    0)
+		return err->kind == ERR_DAMAGED ? -1 : 0;
 	piece_close(&c->piece);
 	return switch_piece(c, extent, begin, err) == 0 ? 1 : -1;
 }

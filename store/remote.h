@@ -38,7 +38,8 @@ struct remote {
 	 * *err. */
 	int (*want)(void *context, struct slice bucket, struct slice key,
 	    struct error *err);
-	/* Whether all keys of a prefix are known here. Brief. */
+	/* Whether all keys of a bucket's prefix are known here; of an empty
+	 * bucket: whether all buckets are. Brief. */
 	int (*knows)(void *context, struct slice bucket, struct slice prefix);
 };
 

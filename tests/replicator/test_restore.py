@@ -9,7 +9,7 @@ import time
 
 import harness
 import pytest
-from holdfasts import SCRUB_OFF, add, cli, client, destination, keys, metric, wait_settled
+from holdfasts import SCRUB_OFF, add, cli, client, destination, keys, metric, status, wait_settled
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def facts(s3, bucket, key):
 
 
 def restore(near, *options):
-    return json.loads(cli("restore", "--data", near.data, "--from", "far", "--json", *options))
+    return json.loads(cli("restore", "--data", near.data, "--from", "far", "--take-over", "--json", *options))
 
 
 def test_a_lost_node_comes_back(holdfasts, tmp_path):
@@ -165,7 +165,7 @@ def test_a_backlog_of_changes_hides_nothing_that_is_outside(holdfasts):
     fresh = lose(near, holdfasts)
     near.sound = False
     add(fresh, far)
-    runner = subprocess.Popen([str(harness.BINARY), "restore", "--data", str(fresh.data), "--from", "far"],
+    runner = subprocess.Popen([str(harness.BINARY), "restore", "--data", str(fresh.data), "--from", "far", "--take-over"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     s3 = client(fresh)
     harness.wait_until("the beginning", lambda: metric(fresh, "objects") and metric(fresh, "objects") > 5, 30)
@@ -188,7 +188,7 @@ def test_a_restore_goes_on_after_a_crash_and_lists_never_lack(holdfasts):
     fresh = lose(near, holdfasts)
     near.sound = False
     add(fresh, far)
-    runner = subprocess.Popen([str(harness.BINARY), "restore", "--data", str(fresh.data), "--from", "far"],
+    runner = subprocess.Popen([str(harness.BINARY), "restore", "--data", str(fresh.data), "--from", "far", "--take-over"],
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     s3 = client(fresh)
     harness.wait_until("the beginning", lambda: metric(fresh, "objects") and metric(fresh, "objects") > 20, 30)
@@ -198,3 +198,76 @@ def test_a_restore_goes_on_after_a_crash_and_lists_never_lack(holdfasts):
     runner.wait(60)
     fresh.start()
     assert complete_keys(client(fresh), "bucket") == names - {"k1498"}
+
+
+def fields(far, bucket="outside", path="copies"):
+    """The options of far as a destination; its secret goes to standard input."""
+    return ["--provider", "s3", "--endpoint", far.endpoint, "--region", "us-east-1", "--bucket", bucket, "--path", path,
+            "--access-key-id", far.access_key, "--secret-access-key-file", "-"]
+
+
+def said(server, far, *options, **how):
+    return subprocess.run([str(harness.BINARY), "restore", "--data", str(server.data), *fields(far, **how), *options],
+                          input=far.secret_key, capture_output=True, text=True, timeout=60)
+
+
+def test_a_restore_by_fields_says_what_is_there_and_is_refused_where_it_must_be(holdfasts):
+    near, far = holdfasts(args=SCRUB_OFF).start(), holdfasts(args=SCRUB_OFF).start()
+    add(near, far)
+    s3 = client(near)
+    for bucket in ("velero", "another"):
+        s3.create_bucket(Bucket=bucket)
+    for name in ("one", "two"):
+        s3.put_object(Bucket="velero", Key=f"backups/{name}/velero-backup.json",
+                      Body=json.dumps({"status": {"phase": "Completed"}}))
+        s3.put_object(Bucket="velero", Key=f"backups/{name}/{name}.tar.gz", Body=b"x" * 1000)
+    s3.put_object(Bucket="another", Key="k", Body=b"k")
+    wait_settled(near)
+    harness.wait_until("the backups", lambda: destination(near)["held"] == 0, 60)
+    wait_settled(near)
+
+    refused = said(near, far)
+    assert refused.returncode == 1 and "this store holds objects" in refused.stderr
+    fresh = lose(near, holdfasts)
+    near.sound = False
+    nothing = said(fresh, far, path="elsewhere")
+    assert nothing.returncode == 1 and "nothing to restore" in nothing.stderr
+    missing = said(fresh, far, bucket="no-such-bucket")
+    assert missing.returncode == 1 and missing.stderr.count("\n") == 1
+    look = said(fresh, far, "--look")
+    assert "There: 5 objects" in look.stdout and "another, velero" in look.stdout
+    assert "Velero backups: 2" in look.stdout and "belongs to the store" in look.stdout
+    # Whoever wrote there just now may be alive.
+    alive = said(fresh, far)
+    assert alive.returncode == 1 and "--take-over" in alive.stderr
+    assert status(fresh)["destinations"] == [], "nothing half-done remains"
+    assert client(fresh).list_buckets()["Buckets"] == []
+
+    done = said(fresh, far, "--take-over", "--from", "cloud", "--wait")
+    assert done.returncode == 0, done.stderr
+    assert "There: 5 objects" in done.stdout and "from cloud: done" in done.stdout
+    assert client(fresh).get_object(Bucket="another", Key="k")["Body"].read() == b"k"
+    wait_settled(fresh, "cloud")
+    again = said(fresh, far, "--take-over", "--from", "again")
+    assert again.returncode == 1 and "holds objects" in again.stderr
+
+
+def test_what_a_restore_brings_back_goes_to_every_other_destination_too(holdfasts):
+    near, far, other = (holdfasts(args=SCRUB_OFF).start() for _ in range(3))
+    add(near, far)
+    s3 = client(near)
+    s3.create_bucket(Bucket="bucket")
+    names = {f"k{i:03}" for i in range(300)}
+    for name in sorted(names):
+        s3.put_object(Bucket="bucket", Key=name, Body=name.encode())
+    wait_settled(near)
+    fresh = lose(near, holdfasts)
+    near.sound = False
+    add(fresh, far)
+    add(fresh, other, "other")
+    wait_settled(fresh, "other")  # its path is empty, as the store is
+    restore(fresh, "--wait")
+    wait_settled(fresh)
+    wait_settled(fresh, "other")
+    assert {k.rpartition("/")[2] for k in keys(client(other), "outside", "copies/bucket/")} == names
+    assert destination(fresh)["published"] == 0, "and nothing goes back to where it came from"
