@@ -38,6 +38,7 @@ class GoogleFront(Fake):
     def __init__(self, port, tokens, names=("localhost",), tls=False):
         self.behind, self.tokens = port, tokens
         self.denied = {}  # permission: reason
+        self.allowed = None  # the only permissions, when set
         self.uploads = {}
         self.bucket_members = {}  # what buckets.get says besides
         self.before = None  # called with the request; an Answer goes out instead
@@ -71,9 +72,13 @@ class GoogleFront(Fake):
             permission = "storage.objects.list"
         elif request.method == "GET" and "/o/" not in request.path:
             permission = "storage.buckets.get"
-        if permission in self.denied:
-            return refusal(403, self.denied[permission], f"{who} does not have {permission} access to the Google Cloud Storage "
-                           f"object. Permission '{permission}' denied on resource (or it may not exist).")
+        return self.permit(who, permission)
+
+    def permit(self, who, permission):
+        if permission in self.denied or (self.allowed is not None and permission not in self.allowed):
+            return refusal(403, self.denied.get(permission, "forbidden"),
+                           f"{who} does not have {permission} access to the Google Cloud Storage object. "
+                           f"Permission '{permission}' denied on resource (or it may not exist).")
         return None
 
     def serve(self, request):
@@ -136,6 +141,10 @@ class GoogleFront(Fake):
         return None
 
     def create(self, path, resource, media, query):
+        there = path[len("/upload"):] + "/" + urllib.parse.quote(resource["name"], safe="")
+        refused = self.permit("the caller", "storage.objects.delete")
+        if refused and self.forward("GET", there, "", [], b"").status == 200:
+            return refused  # to replace is to delete
         if self.damage and media:
             media = bytes([media[0] ^ 1]) + media[1:]
         given = {k: v for k, v in resource.items() if k not in ("md5Hash", "crc32c")}

@@ -114,6 +114,8 @@ class S3Chaos(Fake):
         self.finish = "atomic"  # "200-error"
         self.max_keys = 1000
         self.denied = set()  # permissions
+        self.allowed = None  # the only ones, when set
+        self.quiet = False  # what is denied is not named
         self.versioning = False
         self.documents = {}  # "lifecycle": xml
         self.rules = []
@@ -207,8 +209,8 @@ class S3Chaos(Fake):
             raise sigv4.Refused(400, "MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size")
 
     def permit(self, permission):
-        if permission in self.denied:
-            raise sigv4.Refused(403, "AccessDenied",
+        if permission in self.denied or (self.allowed is not None and permission not in self.allowed):
+            raise sigv4.Refused(403, "AccessDenied", "Access Denied." if self.quiet else
                                 f"User: arn:aws:iam::123456789012:user/backup is not authorized to perform: {permission} on "
                                 "resource: \"arn:aws:s3:::bucket\" because no identity-based policy allows it")
 
@@ -248,6 +250,7 @@ class S3Chaos(Fake):
         kept = {n: v for n, v in request.headers if n in STORED_HEADERS or n.startswith("x-amz-meta-")}
         tagging = request.header("x-amz-tagging")
         if tagging is not None:
+            self.permit("s3:PutObjectTagging")
             if self.tagging == "refuse":
                 raise sigv4.Refused(501, "NotImplemented", "Header 'x-amz-tagging' is not implemented")
             if self.tagging == "deny":
