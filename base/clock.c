@@ -420,7 +420,7 @@ clock_parse_http_date(const char *text, size_t len, int64_t *wall_ms)
 	struct civil t;
 	size_t i;
 
-	for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+	for (i = 0; len > 0 && i < sizeof(forms) / sizeof(forms[0]); i++) {
 		c = (struct cursor){ text, text + len, 0 };
 		t = (struct civil){ 0 };
 		forms[i](&c, &t);

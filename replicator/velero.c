@@ -80,27 +80,36 @@ read_json(struct store *store, const struct object_record *rec,
 	return n < 0 || bytes->failed ? -1 : 0;
 }
 
-int
-velero_phase(struct store *store, const struct object_record *rec,
-    char phase[VELERO_PHASE_BYTES], struct error *err)
+void
+velero_phase_read(struct slice content, char phase[VELERO_PHASE_BYTES])
 {
-	struct buffer bytes = BUFFER_INIT;
 	const char *text;
 	json_t *json;
 	size_t len;
 
 	phase[0] = '\0';
-	if (read_json(store, rec, &bytes, err) != 0) {
-		buffer_free(&bytes);
-		return -1;
-	}
-	json = json_loadb(bytes.len > 0 ? bytes.at : "", bytes.len, 0, NULL);
+	json =
+	    json_loadb(content.len > 0 ? content.at : "", content.len, 0, NULL);
 	text = json_string_value(
 	    json_object_get(json_object_get(json, "status"), "phase"));
 	len = text == NULL ? 0 : strlen(text);
 	if (len > 0 && len < VELERO_PHASE_BYTES)
 		memcpy(phase, text, len + 1);
 	json_decref(json);
+}
+
+int
+velero_phase(struct store *store, const struct object_record *rec,
+    char phase[VELERO_PHASE_BYTES], struct error *err)
+{
+	struct buffer bytes = BUFFER_INIT;
+
+	phase[0] = '\0';
+	if (read_json(store, rec, &bytes, err) != 0) {
+		buffer_free(&bytes);
+		return -1;
+	}
+	velero_phase_read(buffer_slice(&bytes), phase);
 	buffer_free(&bytes);
 	return 0;
 }

@@ -17,6 +17,8 @@ int velero_is_backup(struct slice key, size_t *directory);
 /* The phase in that file's content; "" when it has none. */
 int velero_phase(struct store *, const struct object_record *,
     char phase[VELERO_PHASE_BYTES], struct error *err);
+/* The same, of that content. */
+void velero_phase_read(struct slice json, char phase[VELERO_PHASE_BYTES]);
 int velero_phase_is_final(const char *phase);
 
 #endif
