@@ -106,10 +106,12 @@ list_keys(struct azure_session *s, struct fault *fault)
 		.total_timeout_ms = LIST_TIMEOUT_MS };
 	struct buffer line = BUFFER_INIT;
 	struct slice header;
+	uint64_t generation = 0;
 	int rc;
 
 	buffer_add_text(&line, "Authorization: ");
-	if ((rc = token_get(s->shared->management, s->http, &line, fault)) != 0)
+	if ((rc = token_get(s->shared->management, s->http, &line, &generation,
+		 fault)) != 0)
 		goto done;
 	if (line.failed) {
 		rc = fault_set(fault, FAULT_RETRY, "There is no memory.");
@@ -123,7 +125,7 @@ list_keys(struct azure_session *s, struct fault *fault)
 		fault->fate_unknown = 0;
 	} else if (call.status != 200) {
 		if (call.status == 401)
-			token_refused(s->shared->management);
+			token_refused(s->shared->management, generation);
 		rc = arm_refusal(s->shared, &call, fault);
 	} else
 		rc = keep_key(s->shared, &call.answer, fault);

@@ -32,7 +32,7 @@ credentials(void *session, struct fault *fault)
 
 	if (s->shared->means != AZURE_BY_TOKEN)
 		return 0;
-	rc = token_get(s->shared->tokens, s->http, &header, fault);
+	rc = token_get(s->shared->tokens, s->http, &header, NULL, fault);
 	if (header.at != NULL)
 		bytes_wipe(header.at, header.len);
 	buffer_free(&header);
@@ -73,7 +73,7 @@ identity(void *session, char *text, size_t room)
 	char named[200] = "";
 
 	if (shared->means == AZURE_BY_TOKEN &&
-	    token_get(shared->tokens, s->http, &header, &ignored) == 0)
+	    token_get(shared->tokens, s->http, &header, NULL, &ignored) == 0)
 		azure_token_identity(
 		    buffer_slice(&header), named, sizeof(named));
 	if (header.at != NULL)

@@ -86,6 +86,7 @@ set_address(const struct azure_shared *s, const struct azure_request *req,
 struct tried {
 	long long offset_ms;
 	int by_key, by_token;
+	uint64_t generation;   /* of the token */
 	int clock, token, key; /* mended already */
 };
 
@@ -103,7 +104,8 @@ authorize(struct azure_session *s, const struct azure_signing *signing,
 	buffer_add_text(line, "Authorization: ");
 	if (shared->means == AZURE_BY_TOKEN && !atomic_load(&shared->listed)) {
 		tried->by_token = 1;
-		return token_get(shared->tokens, s->http, line, fault);
+		return token_get(
+		    shared->tokens, s->http, line, &tried->generation, fault);
 	}
 	pthread_mutex_lock(&shared->lock);
 	key_len = shared->key_len;
@@ -222,7 +224,7 @@ mend(struct azure_session *s, const struct refusal *refusal,
 	if (tried->by_token && call->status == 401) {
 		if (tried->token++ > 0)
 			return 0;
-		token_refused(shared->tokens);
+		token_refused(shared->tokens, tried->generation);
 		return 1;
 	}
 	if (call->status != 403)

@@ -52,11 +52,14 @@ struct token_source *google_tokens_new(
 struct token_source *azure_tokens_new(
     const struct destination_fields *, const char *scope, struct error *err);
 void token_source_free(struct token_source *);
-/* "Bearer ..." appended to *header. The principal (an e-mail address, a client
- * id) is valid as long as the source. */
+/* "Bearer ..." appended to *header, and which fetch it is of (NULL: not of
+ * interest). The principal (an e-mail address, a client id) is valid as long as
+ * the source. */
 int token_get(struct token_source *, struct http_client *,
-    struct buffer *header, struct fault *);
-void token_refused(struct token_source *);
+    struct buffer *header, uint64_t *generation, struct fault *);
+/* The provider refused the token of that fetch: unless another has taken its
+ * place meanwhile, the next call fetches anew. */
+void token_refused(struct token_source *, uint64_t generation);
 const char *token_principal(const struct token_source *);
 
 #endif

@@ -52,7 +52,8 @@ struct google_shared {
 struct google_session {
 	struct google_shared *shared;
 	struct http_client *http;
-	struct http_call call; /* the last one, with its answer */
+	struct http_call call;     /* the last one, with its answer */
+	uint64_t token_generation; /* what it was authorized with */
 	/* Of what was written last. */
 	uint64_t generation;
 };

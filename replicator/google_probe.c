@@ -41,7 +41,7 @@ credentials(void *session, struct fault *fault)
 	struct buffer header = BUFFER_INIT;
 	int rc;
 
-	rc = token_get(s->shared->tokens, s->http, &header, fault);
+	rc = token_get(s->shared->tokens, s->http, &header, NULL, fault);
 	if (header.at != NULL)
 		bytes_wipe(header.at, header.len);
 	buffer_free(&header);

@@ -174,6 +174,9 @@ google_refusal_fault(
 	    refusal_find(rows, status, &r), &names, &s->call, &r, fault);
 	if (status / 100 == 5)
 		fault->slow_down = 1;
+	/* Google's 503 says that it could not tell. */
+	if (status == 503)
+		fault->fate_unknown = http_status_fate(s->call.method, 502);
 	if (status == 404 || status == 410)
 		return not_found(s, op, &r, fault);
 	return -1;

@@ -93,7 +93,8 @@ send_once(struct google_session *s, const struct google_request *req,
 
 	/* The token's own request goes through the same client. */
 	buffer_add_text(&text, "Authorization: ");
-	if (token_get(s->shared->tokens, s->http, &text, fault) != 0) {
+	if (token_get(s->shared->tokens, s->http, &text, &s->token_generation,
+		fault) != 0) {
 		buffer_free(&text);
 		return -1;
 	}
@@ -165,7 +166,7 @@ google_send(
 		if (s->call.status != 401 || tries > 0 ||
 		    (req->source != NULL && req->rewind(req->source_arg) != 0))
 			break;
-		token_refused(s->shared->tokens);
+		token_refused(s->shared->tokens, s->token_generation);
 		*fault = (struct fault)FAULT_INIT;
 	}
 	buffer_free(&req->url);

@@ -90,6 +90,7 @@ http_answer_facts(struct http_call *call)
 	call->fault.retry_after_ms =
 	    retry_after_ms(http_call_header(call, "retry-after"), server_ms);
 	call->fault.status = call->status;
+	call->fault.fate_unknown = http_status_fate(call->method, call->status);
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		text = http_call_header(call, ids[i]);
 		if (text.len == 0)
@@ -128,4 +129,11 @@ http_status_fault(int status)
 	if (status >= 500)
 		return FAULT_RETRY;
 	return status < 400 ? FAULT_PERSON : FAULT_OBJECT;
+}
+
+int
+http_status_fate(const char *method, int status)
+{
+	return strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 &&
+	    (status == 500 || status == 502 || status == 504);
 }

@@ -88,8 +88,8 @@ struct http_call {
 	char peer[64];         /* address that answered */
 	enum http_stage stage; /* where it failed; HTTP_TALK else */
 	/* Transport failures: sorted, with a sentence. When an answer came:
-	 * status, retry_after_ms and request_id, for the caller to go on from,
-	 * with FAULT_NONE as kind. */
+	 * status, retry_after_ms, request_id and fate_unknown, for the caller
+	 * to go on from, with FAULT_NONE as kind. */
 	struct fault fault;
 };
 
@@ -112,5 +112,9 @@ struct slice http_call_header(const struct http_call *, const char *name);
 /* What a status means when nothing more is known: 408, 429 and 5xx RETRY, 404
  * MISSING, 412 EXISTS, 401, 403 and redirects PERSON, other 4xx OBJECT. */
 enum fault_kind http_status_fault(int status);
+/* Whether a request with that method and answer may have been done all the
+ * same, or may still be: something between gave up, or the server on its way. A
+ * 503 is not among them: it is what servers say who have not begun. */
+int http_status_fate(const char *method, int status);
 
 #endif

@@ -107,6 +107,10 @@ refusal_fault(const struct refusal_row *row, const struct refusal_names *names,
 	snprintf(fault->code, sizeof(fault->code), "%s", r->code);
 	fault->slow_down = (row->flags & REFUSAL_SLOW_DOWN) != 0 ||
 	    call->status == 429 || call->status == 503;
+	/* A provider that asks for less says so in its own words; others that
+	 * stand between say the same of a request that they have passed on. */
+	if (call->status == 503 && r->code[0] == '\0')
+		fault->fate_unknown = http_status_fate(call->method, 502);
 	fault->archived = (row->flags & REFUSAL_ARCHIVED) != 0;
 	write_sentence(row->sentence, names, call->status, r, &text);
 	fault_set(fault,

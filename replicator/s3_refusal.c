@@ -244,11 +244,6 @@ s3_refusal_fault(const struct s3_shared *s, enum s3_op op,
 		.permission = refusal_permission(r, marks, "", permissions[op],
 		    permission, sizeof(permission)) };
 
-	refusal_fault(
+	return refusal_fault(
 	    refusal_find(rows, call->status, r), &names, call, r, fault);
-	/* Something in between gave up, or the store on its way. */
-	fault->fate_unknown = strcmp(call->method, "GET") != 0 &&
-	    strcmp(call->method, "HEAD") != 0 &&
-	    (call->status == 500 || call->status == 502 || call->status == 504);
-	return -1;
 }

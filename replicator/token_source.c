@@ -28,6 +28,7 @@ struct token_source {
 	struct buffer token;
 	int64_t expires_ms, refresh_ms;
 	uint64_t fetched_ms; /* on the monotonic clock; 0: never */
+	uint64_t generation; /* of the fetch */
 };
 
 static void
@@ -96,6 +97,7 @@ fetch(struct token_source *s, struct http_client *http, struct fault *fault)
 	    ? answer.expires_ms - REFRESH_MS
 	    : now_ms + life_ms / 2;
 	s->fetched_ms = clock_monotonic_ms();
+	s->generation++;
 	if (answer.principal[0] != '\0' && !atomic_load(&s->has_learnt)) {
 		memcpy(s->learnt, answer.principal, sizeof(s->learnt));
 		atomic_store(&s->has_learnt, 1);
@@ -111,7 +113,7 @@ retry_ms(int64_t left_ms)
 
 int
 token_get(struct token_source *s, struct http_client *http,
-    struct buffer *header, struct fault *fault)
+    struct buffer *header, uint64_t *generation, struct fault *fault)
 {
 	struct fault trouble = FAULT_INIT;
 	int64_t now_ms;
@@ -135,16 +137,21 @@ token_get(struct token_source *s, struct http_client *http,
 	if (rc == 0) {
 		buffer_add_text(header, "Bearer ");
 		buffer_add_slice(header, buffer_slice(&s->token));
+		if (generation != NULL)
+			*generation = s->generation;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return rc;
 }
 
 void
-token_refused(struct token_source *s)
+token_refused(struct token_source *s, uint64_t generation)
 {
 	pthread_mutex_lock(&s->lock);
-	if (clock_monotonic_ms() - s->fetched_ms >= FETCH_INTERVAL_MS)
+	/* Requests that were under way with an old token are refused when the
+	 * new one is there already. */
+	if (s->generation == generation &&
+	    clock_monotonic_ms() - s->fetched_ms >= FETCH_INTERVAL_MS)
 		forget(s);
 	pthread_mutex_unlock(&s->lock);
 }

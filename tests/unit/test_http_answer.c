@@ -14,7 +14,7 @@
 static struct http_call
 answered(int status, const char *lines)
 {
-	struct http_call call = { .status = status };
+	struct http_call call = { .method = "PUT", .status = status };
 
 	buffer_add_text(&call.headers_out, lines);
 	http_answer_facts(&call);
@@ -109,6 +109,22 @@ each_providers_request_id_is_kept(void **state)
 }
 
 static void
+an_answer_of_something_that_gave_up_leaves_the_fate_unknown(void **state)
+{
+	struct http_call call = answered(504, "");
+
+	(void)state;
+	assert_true(call.fault.fate_unknown);
+	http_call_clear(&call);
+	assert_false(http_status_fate("GET", 504));
+	assert_false(http_status_fate("HEAD", 500));
+	assert_true(http_status_fate("DELETE", 500));
+	assert_true(http_status_fate("POST", 502));
+	assert_false(http_status_fate("PUT", 503));
+	assert_false(http_status_fate("PUT", 403));
+}
+
+static void
 statuses_are_sorted(void **state)
 {
 	(void)state;
@@ -153,6 +169,8 @@ main(void)
 		cmocka_unit_test(retry_after_is_a_date_on_the_servers_clock),
 		cmocka_unit_test(the_clocks_difference_is_measured),
 		cmocka_unit_test(each_providers_request_id_is_kept),
+		cmocka_unit_test(
+		    an_answer_of_something_that_gave_up_leaves_the_fate_unknown),
 		cmocka_unit_test(statuses_are_sorted),
 		cmocka_unit_test(a_fault_keeps_what_was_said_and_gains_context),
 	};

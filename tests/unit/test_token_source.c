@@ -1,3 +1,5 @@
+#include <sys/syscall.h>
+
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,12 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "replicator/token_source.h"
+
+/* The monotonic clock is ahead of the system's by that much. */
+static time_t forward_s;
+
+int
+clock_gettime(clockid_t id, struct timespec *now)
+{
+	int rc = (int)syscall(SYS_clock_gettime, id, now);
+
+	if (id == CLOCK_MONOTONIC)
+		now->tv_sec += forward_s;
+	return rc;
+}
 
 struct maker {
 	int made, failing, freed;
@@ -60,7 +76,7 @@ expect(struct token_source *s, const char *header)
 	struct buffer b = BUFFER_INIT;
 	struct fault fault = FAULT_INIT;
 
-	assert_int_equal(token_get(s, NULL, &b, &fault), 0);
+	assert_int_equal(token_get(s, NULL, &b, NULL, &fault), 0);
 	buffer_add_u8(&b, '\0');
 	assert_string_equal(b.at, header);
 	buffer_free(&b);
@@ -100,7 +116,7 @@ one_near_its_end_is_renewed_and_serves_when_that_fails(void **state)
 	m.failing = 1;
 	nanosleep(&pause, NULL);
 	nanosleep(&pause, NULL);
-	assert_int_equal(token_get(s, NULL, &b, &fault), -1);
+	assert_int_equal(token_get(s, NULL, &b, NULL, &fault), -1);
 	assert_string_equal(fault.text, "no token today");
 	assert_int_equal(b.len, 0);
 	token_source_free(s);
@@ -114,8 +130,35 @@ a_refused_one_is_not_renewed_in_a_storm(void **state)
 
 	(void)state;
 	expect(s, "Bearer t1");
-	token_refused(s);
+	token_refused(s, 1);
 	expect(s, "Bearer t1");
+	token_source_free(s);
+}
+
+static void
+an_old_one_that_is_refused_does_not_discard_its_successor(void **state)
+{
+	struct maker m = { .life_ms = 3600 * 1000 };
+	struct token_source *s = source_of(&m);
+	struct fault fault = FAULT_INIT;
+	struct buffer b = BUFFER_INIT;
+	uint64_t first = 0, second = 0;
+
+	(void)state;
+	assert_int_equal(token_get(s, NULL, &b, &first, &fault), 0);
+	forward_s += 6;
+	token_refused(s, first);
+	assert_int_equal(token_get(s, NULL, &b, &second, &fault), 0);
+	assert_int_not_equal(first, second);
+	assert_int_equal(m.made, 2);
+	/* Those that were sent with the first one are refused only now. */
+	forward_s += 6;
+	token_refused(s, first);
+	token_refused(s, first);
+	expect(s, "Bearer t2");
+	token_refused(s, second);
+	expect(s, "Bearer t3");
+	buffer_free(&b);
 	token_source_free(s);
 }
 
@@ -125,7 +168,7 @@ get_one(void *arg)
 	struct buffer b = BUFFER_INIT;
 	struct fault fault = FAULT_INIT;
 
-	token_get(arg, NULL, &b, &fault);
+	token_get(arg, NULL, &b, NULL, &fault);
 	buffer_free(&b);
 	return NULL;
 }
@@ -209,6 +252,8 @@ main(void)
 		cmocka_unit_test(
 		    one_near_its_end_is_renewed_and_serves_when_that_fails),
 		cmocka_unit_test(a_refused_one_is_not_renewed_in_a_storm),
+		cmocka_unit_test(
+		    an_old_one_that_is_refused_does_not_discard_its_successor),
 		cmocka_unit_test(those_who_come_together_wait_for_one_fetch),
 		cmocka_unit_test(answers_of_token_endpoints_are_read),
 		cmocka_unit_test(what_is_no_token_is_refused),
