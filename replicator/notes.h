@@ -25,6 +25,8 @@ struct store;
  *     r/NAME/p/HASH        a key that was parked: a key note
  *     r/NAME/x/DUE/HASH    a delete that was put off until DUE (16 hex digits,
  *                          milliseconds): a key note
+ *     r/NAME/l/HASH        a key of which a request was lost that may still
+ *                          arrive, and when that was: a key note
  *     r/NAME/u/VERSION     an unfinished upload (16 hex digits): {format u8 =
  *                          1, part bytes be64, remote key be16 length..,
  *                          state be16 length..}

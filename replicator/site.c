@@ -241,6 +241,7 @@ step(struct site *site, struct destination_session *session, uint64_t now_ms)
 	}
 	did |= flush_when_due(site, now_ms);
 	look_at_oldest(site);
+	did |= site_late_look(site, session, now_ms);
 	sweep_when_idle(site, session, now_ms);
 	return did;
 }
@@ -382,6 +383,7 @@ site_stop(struct site *site)
 		(void)pthread_join(site->scheduler, NULL);
 	site_drop_window(site);
 	site_held_free(site);
+	site_late_free(site);
 	batch_free(&site->batch);
 	buffer_free(&site->seed_bucket);
 	buffer_free(&site->seed_key);

@@ -138,6 +138,11 @@ struct site {
 	char reason[512], last_error[512];
 	int64_t last_error_ms;
 	uint64_t tokens_at_us; /* bandwidth: when what was taken is paid for */
+	/* Keys of which a request was given up that may still arrive. */
+	struct late *late;
+	size_t n_late;
+	uint64_t late_undone;        /* what such ones did and was undone */
+	uint64_t begun_ms, begun_at; /* the journal's end at the start */
 	/* Before then a key is not changed again, by its hash. */
 	uint64_t quiet_until_ms[QUIET_SLOTS];
 	struct unsaved unsaved; /* settled behind the durable watermark */
@@ -208,6 +213,18 @@ void site_held_drop(struct site *, struct slice bucket, struct slice key);
 void site_held_seen(
     struct site *, uint64_t sequence, const struct journal_record *);
 int site_held_check(struct site *, uint64_t now_ms);
+int site_late_load(struct site *, struct error *err);
+/* A request of that change was lost. */
+void site_late_add(struct site *, const struct item *, uint64_t now_ms);
+/* A change of a key is outside. */
+void site_late_done(struct site *, const struct item *, uint64_t now_ms);
+/* Looks whether a late request has undone a newer one, one key a call; lets go
+ * of the lock meanwhile. Whether there is more to do. */
+int site_late_look(
+    struct site *, struct destination_session *, uint64_t now_ms);
+void site_late_free(struct site *);
+/* Whether a delete of the key was put off. */
+int site_is_deferred(struct site *, struct slice bucket, struct slice key);
 void site_held_free(struct site *);
 
 /* Waits for the bandwidth limit's and schedule's leave to send len bytes;

@@ -25,8 +25,8 @@ see_deferred(struct slice key, struct slice value, void *arg)
 }
 
 /* A delete that was put off. */
-static int
-is_deferred(struct site *site, struct slice bucket, struct slice key)
+int
+site_is_deferred(struct site *site, struct slice bucket, struct slice key)
 {
 	char note_key[NOTE_KEY_BYTES], prefix[NOTE_KEY_BYTES];
 	struct deferred d = { NULL, 0 };
@@ -52,7 +52,7 @@ site_is_pending(struct site *site, struct slice bucket, struct slice key)
 	if (status != NULL && strcmp(status, "PENDING") == 0)
 		return 1;
 	pthread_mutex_lock(&site->lock);
-	deferred = site->n_deferred > 0 && is_deferred(site, bucket, key);
+	deferred = site->n_deferred > 0 && site_is_deferred(site, bucket, key);
 	pthread_mutex_unlock(&site->lock);
 	return deferred;
 }
@@ -85,7 +85,7 @@ site_is_unsettled(struct site *site, struct slice bucket, struct slice key)
 		return -1;
 	if (s.found)
 		return 1;
-	return is_deferred(site, bucket, key) ||
+	return site_is_deferred(site, bucket, key) ||
 	    site_has_note(site, 'd', bucket, key) ||
 	    site_has_note(site, 'h', bucket, key);
 }

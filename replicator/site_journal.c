@@ -190,6 +190,9 @@ read_entry(uint64_t sequence, const struct journal_record *rec, void *arg)
 	if (rec->what == JOURNAL_PUT)
 		item->size = rec->size;
 	item->time_ms = rec->time_ms;
+	/* What was under way when the last run ended may still arrive. */
+	if (sequence <= site->begun_at)
+		item->unknown_ms = site->begun_ms;
 	item->not_before_ms = site->quiet_until_ms[item->hash % QUIET_SLOTS];
 	item->large = rec->what == JOURNAL_PUT &&
 	    rec->size > site->limits.single_put_max_bytes;

@@ -261,11 +261,16 @@ on_retry(struct site *site, struct item *item, const struct fault *fault,
 
 /* An item goes back, or is parked. */
 static void
-on_fault(struct site *site, struct item *item, const struct fault *fault,
+on_fault(struct site *site, const struct job *job, const struct fault *fault,
     uint64_t now_ms)
 {
+	struct item *item = job->item;
+
 	if (fault->fate_unknown)
 		item->unknown_ms = now_ms;
+	/* A late finish of an upload finds none any more. */
+	if (fault->fate_unknown && job->type == JOB_PUBLISH)
+		site_late_add(site, item, now_ms);
 	if (fault->kind == FAULT_STOPPED)
 		return;
 	site->failures++;
@@ -334,6 +339,11 @@ on_done(struct site *site, struct item *item, uint64_t now_ms)
 		site->published++;
 	if (item->unknown_ms != 0)
 		until = item->unknown_ms + UNKNOWN_SETTLE_MS;
+	if (item->unknown_ms == site->begun_ms && until > now_ms &&
+	    !window_is_last(&site->window, item))
+		site_late_add(site, item, site->begun_ms);
+	if (site->n_late > 0)
+		site_late_done(site, item, now_ms);
 	if (interval != 0 && now_ms + interval > until)
 		until = now_ms + interval;
 	if (until > site->quiet_until_ms[item->hash % QUIET_SLOTS])
@@ -384,7 +394,7 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 		break;
 	case OUTCOME_FAULT:
 		step_back(job);
-		on_fault(site, item, fault, now_ms);
+		on_fault(site, job, fault, now_ms);
 		break;
 	}
 	if (item->running > 0)

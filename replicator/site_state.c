@@ -218,6 +218,10 @@ site_load(struct site *site, struct error *err)
 	snprintf(key, sizeof(key), "%sh/", site->names.prefix);
 	failed = store_notes(
 	    site->store, slice_text(key), SLICE_NULL, load_held, site, err);
+	if (!failed)
+		failed = site_late_load(site, err);
+	site->begun_ms = clock_monotonic_ms();
+	site->begun_at = store_visible(site->store);
 out:
 	buffer_free(&value);
 	return failed;

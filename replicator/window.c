@@ -3,8 +3,8 @@
 
 #include "replicator/window.h"
 
-static uint32_t
-hash_names(struct slice bucket, struct slice key)
+uint32_t
+window_hash(struct slice bucket, struct slice key)
 {
 	uint32_t h = 2166136261u;
 	size_t i;
@@ -91,7 +91,7 @@ window_add(struct window *w, enum item_source source, enum item_kind kind,
 	memcpy(item->names + bucket.len, key.at, key.len);
 	item->bucket_len = (uint16_t)bucket.len;
 	item->key_len = (uint16_t)key.len;
-	item->hash = hash_names(bucket, key);
+	item->hash = window_hash(bucket, key);
 	item->kind = (uint8_t)kind;
 	item->source = (uint8_t)source;
 	item->sequence = sequence;
@@ -143,7 +143,7 @@ window_settle(struct window *w, struct item *item)
 struct item *
 window_find(const struct window *w, struct slice bucket, struct slice key)
 {
-	uint32_t hash = hash_names(bucket, key);
+	uint32_t hash = window_hash(bucket, key);
 	struct item *item = w->by_hash[hash % WINDOW_ENTRIES];
 
 	while (item != NULL && !is_named(item, hash, bucket, key))

@@ -83,6 +83,8 @@ struct item *window_add(struct window *, enum item_source, enum item_kind,
     uint64_t sequence, struct slice bucket, struct slice key);
 /* It is done: forgets it and moves the low end. */
 void window_settle(struct window *, struct item *);
+/* item.hash of a key. */
+uint32_t window_hash(struct slice bucket, struct slice key);
 /* Whether no earlier change of its key is unsettled. */
 int window_is_first(const struct window *, const struct item *);
 /* Whether no later one of its key is in memory. */
