@@ -17,7 +17,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct s3_shared shared = { .bucket = (char *)"bucket" };
 	struct http_call call = { .method = "PUT", .status = 400 };
 	struct fault fault = FAULT_INIT;
-	struct s3_refusal refusal;
+	struct refusal refusal;
 
 	s3_refusal_read(body, &refusal);
 	s3_refusal_fault(&shared, S3_PUT, &call, &refusal, &fault);
