@@ -120,6 +120,7 @@ def test_what_is_outside_is_whole_at_each_cut_and_comes_back_on_a_new_node(place
         velero = Velero(near, tmp_path, "velero", size=str(SIZE))
         kopia = Kopia(near, tmp_path / "kopia", "velero")
         kopia.create()
+        velero("put", "late")  # its plugins work on it until the load is over
         load = Load(velero, kopia, tmp_path / "source")
         load.start()
         chance, kept, root = random.Random(f"{SEED}/{place.name}"), {}, tmp_path / "served" / "velero"
@@ -130,11 +131,12 @@ def test_what_is_outside_is_whole_at_each_cut_and_comes_back_on_a_new_node(place
             load.check()
             place.link.mend()
         load.stop()
+        velero("finish", "late")
         wait_settled(near, seconds=90)
         harness.wait_until("every backup outside", lambda: destination(near)["held"] == 0, 60)
         wait_settled(near, seconds=90)
         names, snapshots = velero("list"), kopia.snapshots()
-        assert look(place, place.frozen(), root, kept, tmp_path, load) == names == sorted(load.finished)
+        assert look(place, place.frozen(), root, kept, tmp_path, load) == names == sorted(["late", *load.finished])
 
         near.kill()
         shutil.rmtree(near.data)
