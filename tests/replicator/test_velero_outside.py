@@ -143,7 +143,7 @@ def test_what_is_outside_is_whole_at_each_cut_and_comes_back_on_a_new_node(place
         near.start()
         place.link.asked.clear()
         place.add(near, "--source-bucket", "velero")
-        cli("restore", "--data", near.data, "--from", "far")
+        cli("restore", "--data", near.data, "--from", "far", "--take-over")
         velero("valid")
         assert velero("list") == names
         for name in names:
