@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "replicator/aws_sources.h"
+#include "replicator/fields.h"
 
 #define REFRESH_BEFORE_MS (5 * 60 * 1000)
 /* Between two fetches, whatever happens. */
@@ -38,13 +39,9 @@ struct aws_credentials {
 static int
 choose(char **to, const char *field, const char *variable, struct error *err)
 {
-	const char *text = field;
-
-	if (text == NULL || text[0] == '\0')
-		text = variable != NULL ? getenv(variable) : NULL;
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	return (*to = strdup(text)) != NULL ? 0 : error_nomem(err);
+	if (!field_is_set(field))
+		field = variable != NULL ? getenv(variable) : NULL;
+	return field_copy(to, field, err);
 }
 
 static int
@@ -110,11 +107,11 @@ take_key(struct aws_credentials *c, const struct destination_fields *f,
 	struct aws_keys *k = &c->keys;
 	const char *id = f->access_key_id, *secret = f->secret_access_key;
 
-	if (id == NULL || id[0] == '\0')
+	if (!field_is_set(id))
 		return error_set(err, ERR_INVALID,
 		    "access-key-id: give it, or choose to use the instance "
 		    "role");
-	if (secret == NULL || secret[0] == '\0')
+	if (!field_is_set(secret))
 		return error_set(err, ERR_INVALID,
 		    "secret-access-key: give it, or choose to use the "
 		    "instance role");

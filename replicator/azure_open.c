@@ -7,35 +7,16 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "replicator/azure_private.h"
+#include "replicator/fields.h"
 
 #define API_VERSION "2023-01-01" /* of Azure Resource Manager for storage */
-
-static int
-is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
-static int
-copy(char **to, const char *text, struct error *err)
-{
-	return (*to = strdup(text)) != NULL ? 0 : error_nomem(err);
-}
-
-static int
-ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && strcmp(text + a - b, end) == 0;
-}
 
 static int
 check_container(const char *name, struct error *err)
 {
 	size_t i, len;
 
-	if (!is_set(name))
+	if (!field_is_set(name))
 		return error_set(
 		    err, ERR_INVALID, "bucket: give the container's name");
 	len = strlen(name);
@@ -70,70 +51,25 @@ check_account(const char *name, struct error *err)
 	return 0;
 }
 
-/* Slashes at the ends go; what is left ends with one. */
+/* The path is part of names. */
 static int
 set_path(struct azure_shared *s, const char *text, struct error *err)
 {
+	struct azure_shared without = { .path = "" };
 	struct fault fault = FAULT_INIT;
 	size_t len;
 
-	text = text != NULL ? text : "";
-	while (*text == '/')
-		text++;
-	len = strlen(text);
-	while (len > 0 && text[len - 1] == '/')
-		len--;
-	if (len > 512)
-		return error_set(
-		    err, ERR_INVALID, "path: it is longer than 512 bytes");
-	if (copy(&s->path, "", err) != 0)
+	if (field_path(text, &s->path, err) != 0)
 		return -1;
-	if (len == 0)
-		return 0;
-	if (strstr(text, "//") != NULL ||
-	    azure_check_key(s, (struct slice){ text, len }, &fault) != 0)
+	len = strlen(s->path);
+	if (len > 0 &&
+	    azure_check_key(
+		&without, (struct slice){ s->path, len - 1 }, &fault) != 0)
 		return error_set(err, ERR_INVALID,
-		    "path: \"%.200s\" has an empty part, one that ends with a "
-		    "dot, or a character that Azure cannot hold: write it as "
+		    "path: \"%.200s\" has a part that ends with a dot, or a "
+		    "character that Azure cannot hold: write it as "
 		    "one/two/three",
 		    text);
-	free(s->path);
-	if ((s->path = malloc(len + 2)) == NULL)
-		return error_nomem(err);
-	snprintf(s->path, len + 2, "%.*s/", (int)len, text);
-	return 0;
-}
-
-/* "https://host:port/base", or without a scheme, which then is https. */
-static int
-set_endpoint(struct azure_shared *s, const char *text, struct error *err)
-{
-	const char *own_port;
-	size_t len, i;
-
-	s->https = 1;
-	if (strncasecmp(text, "http://", 7) == 0) {
-		s->https = 0;
-		text += 7;
-	} else if (strncasecmp(text, "https://", 8) == 0)
-		text += 8;
-	len = strcspn(text, "/?#");
-	if (len == 0 || len > 255 || strstr(text, "://") != NULL ||
-	    memchr(text, '@', len) != NULL || strpbrk(text, "?# ") != NULL)
-		return error_set(err, ERR_INVALID,
-		    "endpoint: write it as https://account.blob.example, or "
-		    "https://host:port/account");
-	if ((s->host = strndup(text, len)) == NULL)
-		return error_nomem(err);
-	for (i = 0; i < len; i++)
-		s->host[i] = (char)tolower((unsigned char)s->host[i]);
-	own_port = s->https ? ":443" : ":80";
-	if (ends_with(s->host, own_port))
-		s->host[len - strlen(own_port)] = '\0';
-	if (copy(&s->base, text + len, err) != 0)
-		return -1;
-	for (i = strlen(s->base); i > 0 && s->base[i - 1] == '/'; i--)
-		s->base[i - 1] = '\0';
 	return 0;
 }
 
@@ -144,7 +80,7 @@ account_of_endpoint(struct azure_shared *s, struct error *err)
 	const char *slash = strrchr(s->base, '/');
 
 	if (slash != NULL)
-		return copy(&s->account, slash + 1, err);
+		return field_copy(&s->account, slash + 1, err);
 	s->account = strndup(s->host, strcspn(s->host, ".:"));
 	return s->account != NULL ? 0 : error_nomem(err);
 }
@@ -171,15 +107,18 @@ set_where(struct azure_shared *s, const struct destination_fields *f,
 	char host[128];
 
 	if (check_container(f->bucket, err) != 0 ||
-	    copy(&s->container, f->bucket, err) != 0 ||
+	    field_copy(&s->container, f->bucket, err) != 0 ||
 	    set_path(s, f->path, err) != 0)
 		return -1;
-	if (is_set(f->storage_account) &&
+	if (field_is_set(f->storage_account) &&
 	    (check_account(f->storage_account, err) != 0 ||
-		copy(&s->account, f->storage_account, err) != 0))
+		field_copy(&s->account, f->storage_account, err) != 0))
 		return -1;
-	if (is_set(f->endpoint)) {
-		if (set_endpoint(s, f->endpoint, err) != 0)
+	if (field_is_set(f->endpoint)) {
+		if (field_endpoint(f->endpoint,
+			"write it as https://account.blob.example, or "
+			"https://host:port/account",
+			&s->https, &s->host, &s->base, err) != 0)
 			return -1;
 		if (s->account == NULL)
 			return account_of_endpoint(s, err);
@@ -190,9 +129,9 @@ set_where(struct azure_shared *s, const struct destination_fields *f,
 		    "storage-account: give the storage account's name");
 	s->https = 1;
 	snprintf(host, sizeof(host), "%s.%s", s->account, cloud->blob_suffix);
-	return copy(&s->host, host, err) != 0 || copy(&s->base, "", err) != 0
-	    ? -1
-	    : 0;
+	if ((s->base = strdup("")) == NULL)
+		return error_nomem(err);
+	return field_copy(&s->host, host, err);
 }
 
 static int
@@ -202,7 +141,8 @@ set_keys_url(struct azure_shared *s, const struct destination_fields *f,
 	char scope[160], group[3 * 90 + 1], url[768];
 	size_t len;
 
-	if (!is_set(f->subscription_id) || !is_set(f->resource_group))
+	if (!field_is_set(f->subscription_id) ||
+	    !field_is_set(f->resource_group))
 		return 0;
 	if (strlen(f->subscription_id) > 64 ||
 	    strspn(f->subscription_id, "0123456789abcdefABCDEF-") !=
@@ -220,11 +160,11 @@ set_keys_url(struct azure_shared *s, const struct destination_fields *f,
 	    "%.200s/subscriptions/%s/resourceGroups/%s/providers/"
 	    "Microsoft.Storage/storageAccounts/%s/listKeys"
 	    "?api-version=" API_VERSION,
-	    is_set(f->management_endpoint) ? f->management_endpoint
-					   : cloud->management,
+	    field_is_set(f->management_endpoint) ? f->management_endpoint
+						 : cloud->management,
 	    f->subscription_id, group, s->account);
 	snprintf(scope, sizeof(scope), "%s/.default", cloud->management);
-	if (copy(&s->keys_url, url, err) != 0)
+	if (field_copy(&s->keys_url, url, err) != 0)
 		return -1;
 	s->management = azure_tokens_new(f, scope, err);
 	return s->management != NULL ? 0 : -1;
@@ -245,7 +185,7 @@ set_means(struct azure_shared *s, const struct destination_fields *f,
 	const char *sas = f->sas_token;
 	int len;
 
-	if (is_set(f->account_key)) {
+	if (field_is_set(f->account_key)) {
 		s->means = AZURE_BY_KEY;
 		len = base64_decode(f->account_key, strlen(f->account_key),
 		    s->key, sizeof(s->key));
@@ -258,7 +198,7 @@ set_means(struct azure_shared *s, const struct destination_fields *f,
 		    "the key of account %s", s->account);
 		return 0;
 	}
-	if (is_set(sas)) {
+	if (field_is_set(sas)) {
 		s->means = AZURE_BY_SAS;
 		while (*sas == '?' || *sas == '&')
 			sas++;
@@ -268,7 +208,7 @@ set_means(struct azure_shared *s, const struct destination_fields *f,
 			    "sas-token: give what stands behind the '?' of a "
 			    "SAS URL, with its sig=");
 		snprintf(s->principal, sizeof(s->principal), "a SAS token");
-		return copy(&s->sas, sas, err);
+		return field_copy(&s->sas, sas, err);
 	}
 	s->means = AZURE_BY_TOKEN;
 	if (!s->https && !is_loopback(s->host))
@@ -289,11 +229,11 @@ set_tier(struct azure_shared *s, const struct destination_fields *f,
 	static const char *const tiers[] = { "Hot", "Cool", "Cold" };
 	size_t i;
 
-	if (!is_set(f->storage_class))
+	if (!field_is_set(f->storage_class))
 		return 0;
 	for (i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++)
 		if (strcasecmp(f->storage_class, tiers[i]) == 0)
-			return copy(&s->tier, tiers[i], err);
+			return field_copy(&s->tier, tiers[i], err);
 	return error_set(err, ERR_INVALID,
 	    "storage-class: it is Hot, Cool or Cold; the archive tier cannot "
 	    "be read at once, and a backup must be");

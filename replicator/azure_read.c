@@ -1,9 +1,8 @@
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/encode.h"
 #include "replicator/azure_private.h"
+#include "replicator/range_read.h"
 #include "replicator/side_object.h"
 
 /* Azure gives the digest of a range up to this. */
@@ -76,59 +75,37 @@ azure_stat(void *session, struct slice key, struct remote_stat *st,
 	return 0;
 }
 
-struct filling {
-	char *bytes;
-	size_t len, at;
-	int too_many;
-};
-
-static int
-fill(void *arg, const char *bytes, size_t len)
-{
-	struct filling *f = arg;
-
-	if (len > f->len - f->at) {
-		f->too_many = 1;
-		return -1;
-	}
-	memcpy(f->bytes + f->at, bytes, len);
-	f->at += len;
-	return 0;
-}
-
 int
 azure_get(void *session, struct slice key, uint64_t offset, uint64_t len,
     void *bytes, struct fault *fault)
 {
 	struct azure_session *s = session;
-	struct filling filling = { .bytes = bytes, .len = len };
+	struct range_read r = {
+		.call = &s->call, .offset = offset, .bytes = bytes, .len = len
+	};
 	struct azure_request req = { .op = AZURE_READ,
 		.method = "GET",
 		.key = key,
-		.sink = fill,
-		.sink_arg = &filling };
+		.sink = range_take,
+		.sink_arg = &r };
 	uint8_t said[MD5_BYTES], md5[MD5_BYTES];
-	char range[64];
+	char range[RANGE_TEXT_BYTES];
+	int rc;
 
 	if (len == 0)
 		return 0;
-	snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, offset,
-	    offset + len - 1);
+	range_text(&r, range);
 	azure_header(&req, "x-ms-range", range);
 	if (len <= RANGE_MD5_MAX_BYTES)
 		azure_header(&req, "x-ms-range-get-content-md5", "true");
-	if (azure_send(s, &req, fault) != 0)
-		return filling.too_many ? fault_set(fault, FAULT_RETRY,
-					      "The answer has more bytes than "
-					      "were asked for: it is not "
-					      "Azure's, perhaps.")
-					: -1;
-	if (s->call.status != 206 && offset != 0)
+	rc = azure_send(s, &req, fault);
+	/* Azure heeds ranges: it is another who gives the whole, or more. */
+	if (r.enough || (s->call.status / 100 == 2 && s->call.status != 206))
 		return fault_set(fault, FAULT_RETRY,
-		    "The answer is not the range that was asked for.");
-	if (filling.at != len)
-		return fault_set(fault, FAULT_OBJECT,
-		    "The blob ends before byte %" PRIu64 ".", offset + len);
+		    "The answer is not the range that was asked for: it is "
+		    "not Azure's, perhaps.");
+	if (range_end(&r, rc, fault) != 0)
+		return -1;
 	if (len <= RANGE_MD5_MAX_BYTES && s->call.status == 206 &&
 	    azure_answer_md5(s, "content-md5", said)) {
 		digest_once(DIGEST_MD5, bytes, (size_t)len, md5);

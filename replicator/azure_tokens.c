@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "replicator/azure_private.h"
+#include "replicator/fields.h"
 #include "replicator/token_source.h"
 
 /*
@@ -26,12 +27,6 @@ struct azure_identity {
 	char *assertion_file; /* read anew for each token */
 	int metadata;
 };
-
-static int
-is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
 
 static void
 identity_free(void *arg)
@@ -243,10 +238,10 @@ static const struct token_methods identity_methods = {
 static const char *
 or_environment(const char *field, const char *variable)
 {
-	if (is_set(field))
+	if (field_is_set(field))
 		return field;
 	field = getenv(variable);
-	return is_set(field) ? field : NULL;
+	return field_is_set(field) ? field : NULL;
 }
 
 static char *
@@ -254,13 +249,13 @@ entra_url(const struct destination_fields *f, const char *tenant)
 {
 	const struct azure_cloud *cloud = azure_cloud_of(f->cloud_name);
 	const char *login =
-	    is_set(f->token_endpoint) ? f->token_endpoint : NULL;
+	    field_is_set(f->token_endpoint) ? f->token_endpoint : NULL;
 	struct buffer url = BUFFER_INIT;
 	size_t len;
 
 	if (login == NULL && f->use_instance_role)
 		login = getenv("AZURE_AUTHORITY_HOST");
-	if (!is_set(login))
+	if (!field_is_set(login))
 		login = cloud->login;
 	len = strlen(login);
 	while (len > 0 && login[len - 1] == '/')
@@ -287,13 +282,13 @@ metadata_url(const struct destination_fields *f, const char *scope)
 	snprintf(resource, sizeof(resource), "%.*s", (int)len, scope);
 	buffer_printf(&url,
 	    "%s/metadata/identity/oauth2/token?api-version=2018-02-01&",
-	    is_set(f->metadata_endpoint) ? f->metadata_endpoint
-					 : METADATA_ENDPOINT);
+	    field_is_set(f->metadata_endpoint) ? f->metadata_endpoint
+					       : METADATA_ENDPOINT);
 	buffer_add_text(&url, "resource=");
 	if (buffer_reserve(&url, sizeof(resource) * 3) == 0)
 		url.len +=
 		    uri_encode(resource, strlen(resource), 0, url.at + url.len);
-	if (is_set(f->client_id))
+	if (field_is_set(f->client_id))
 		add_field(&url, "client_id", f->client_id);
 	buffer_add_u8(&url, '\0');
 	if (!url.failed)
@@ -311,9 +306,9 @@ struct who {
 static int
 find_who(const struct destination_fields *f, struct who *w, struct error *err)
 {
-	w->tenant = is_set(f->tenant_id) ? f->tenant_id : NULL;
-	w->client_id = is_set(f->client_id) ? f->client_id : NULL;
-	if (f->use_instance_role || is_set(f->web_identity_token_file)) {
+	w->tenant = field_is_set(f->tenant_id) ? f->tenant_id : NULL;
+	w->client_id = field_is_set(f->client_id) ? f->client_id : NULL;
+	if (f->use_instance_role || field_is_set(f->web_identity_token_file)) {
 		w->assertion_file = or_environment(
 		    f->web_identity_token_file, "AZURE_FEDERATED_TOKEN_FILE");
 		if (w->assertion_file == NULL) {
@@ -326,7 +321,8 @@ find_who(const struct destination_fields *f, struct who *w, struct error *err)
 		w->tenant = or_environment(f->tenant_id, "AZURE_TENANT_ID");
 		w->client_id = or_environment(f->client_id, "AZURE_CLIENT_ID");
 	} else
-		w->secret = is_set(f->client_secret) ? f->client_secret : NULL;
+		w->secret =
+		    field_is_set(f->client_secret) ? f->client_secret : NULL;
 	if (w->tenant == NULL)
 		return error_set(err, ERR_INVALID,
 		    "tenant-id: give the id of the directory (tenant) of the "
@@ -352,14 +348,6 @@ find_who(const struct destination_fields *f, struct who *w, struct error *err)
 	return 0;
 }
 
-static int
-copy(char **to, const char *text)
-{
-	if (text == NULL)
-		return 0;
-	return (*to = strdup(text)) != NULL ? 0 : -1;
-}
-
 struct token_source *
 azure_tokens_new(
     const struct destination_fields *f, const char *scope, struct error *err)
@@ -374,9 +362,11 @@ azure_tokens_new(
 	id->metadata = w.assertion_file == NULL && w.secret == NULL;
 	id->token_url =
 	    id->metadata ? metadata_url(f, scope) : entra_url(f, w.tenant);
-	if (id->token_url == NULL || copy(&id->client_id, w.client_id) != 0 ||
-	    copy(&id->secret, w.secret) != 0 || copy(&id->scope, scope) != 0 ||
-	    copy(&id->assertion_file, w.assertion_file) != 0)
+	if (id->token_url == NULL ||
+	    field_copy(&id->client_id, w.client_id, err) != 0 ||
+	    field_copy(&id->secret, w.secret, err) != 0 ||
+	    field_copy(&id->scope, scope, err) != 0 ||
+	    field_copy(&id->assertion_file, w.assertion_file, err) != 0)
 		goto no_memory;
 	return token_source_new(&identity_methods, id, w.principal, err);
 

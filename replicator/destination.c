@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "replicator/destination.h"
+#include "replicator/fields.h"
 #include "replicator/http_client.h"
 
 struct destination {
@@ -51,15 +52,6 @@ check_proxy(const char *proxy, struct error *err)
 	    "as http://name:password@host:port");
 }
 
-/* NULL and the empty text both say that there is none. */
-static int
-copy_text(const char *text, char **copy, struct error *err)
-{
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	return (*copy = strdup(text)) != NULL ? 0 : error_nomem(err);
-}
-
 struct destination *
 destination_open(const struct destination_fields *fields, struct error *err)
 {
@@ -74,8 +66,8 @@ destination_open(const struct destination_fields *fields, struct error *err)
 		    "provider: it is one of aws, google, azure and s3");
 		goto fail;
 	}
-	if (copy_text(fields->proxy, &d->proxy, err) != 0 ||
-	    copy_text(fields->resolve, &d->resolve, err) != 0 ||
+	if (field_copy(&d->proxy, fields->proxy, err) != 0 ||
+	    field_copy(&d->resolve, fields->resolve, err) != 0 ||
 	    (d->proxy != NULL && check_proxy(d->proxy, err) != 0))
 		goto fail;
 	d->bytes_per_second = fields->bytes_per_second;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "replicator/fields.h"
 #include "replicator/google_tokens.h"
 
 /* A service account by its key: a token that it signs buys one for storage. */
@@ -156,12 +157,6 @@ static const struct token_methods account_methods = {
 	.free = account_free,
 };
 
-static int
-copy(char **to, const char *text)
-{
-	return text == NULL || (*to = strdup(text)) != NULL ? 0 : -1;
-}
-
 struct token_source *
 google_account_tokens(
     const struct destination_fields *f, const json_t *object, struct error *err)
@@ -190,9 +185,11 @@ google_account_tokens(
 		return NULL;
 	}
 	if ((a = calloc(1, sizeof(*a))) == NULL ||
-	    copy(&a->email, email) != 0 ||
-	    copy(&a->key_id, google_member(object, "private_key_id")) != 0 ||
-	    copy(&a->audience, audience) != 0 || copy(&a->url, url) != 0) {
+	    field_copy(&a->email, email, err) != 0 ||
+	    field_copy(&a->key_id, google_member(object, "private_key_id"),
+		err) != 0 ||
+	    field_copy(&a->audience, audience, err) != 0 ||
+	    field_copy(&a->url, url, err) != 0) {
 		error_nomem(err);
 		goto fail;
 	}

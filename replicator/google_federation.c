@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "replicator/fields.h"
 #include "replicator/google_tokens.h"
 
 /*
@@ -243,12 +244,6 @@ name_principal(const struct federation *w, char *text, size_t room)
 }
 
 static int
-copy(char **to, const char *text)
-{
-	return text == NULL || (*to = strdup(text)) != NULL ? 0 : -1;
-}
-
-static int
 check(
     const struct destination_fields *f, const json_t *object, struct error *err)
 {
@@ -292,17 +287,19 @@ google_federated_tokens(
 	if (f->sts_endpoint != NULL && f->sts_endpoint[0] != '\0')
 		url = f->sts_endpoint;
 	if ((w = calloc(1, sizeof(*w))) == NULL ||
-	    copy(&w->audience, google_member(object, "audience")) != 0 ||
-	    copy(&w->subject_type,
-		google_member(object, "subject_token_type")) != 0 ||
-	    copy(&w->url, url != NULL ? url : STS) != 0 ||
-	    copy(&w->impersonation,
-		google_member(object, "service_account_impersonation_url")) !=
+	    field_copy(&w->audience, google_member(object, "audience"), err) !=
 		0 ||
-	    copy(&w->file, google_member(from, "file")) != 0 ||
+	    field_copy(&w->subject_type,
+		google_member(object, "subject_token_type"), err) != 0 ||
+	    field_copy(&w->url, url != NULL ? url : STS, err) != 0 ||
+	    field_copy(&w->impersonation,
+		google_member(object, "service_account_impersonation_url"),
+		err) != 0 ||
+	    field_copy(&w->file, google_member(from, "file"), err) != 0 ||
 	    (type != NULL && strcmp(type, "json") == 0 &&
-		copy(&w->field,
-		    google_member(format, "subject_token_field_name")) != 0)) {
+		field_copy(&w->field,
+		    google_member(format, "subject_token_field_name"),
+		    err) != 0)) {
 		if (w != NULL)
 			federation_free(w);
 		error_nomem(err);

@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/encode.h"
 #include "base/error.h"
+#include "replicator/fields.h"
 #include "replicator/google_private.h"
 
 #define ORIGIN "https://storage.googleapis.com"
@@ -14,25 +14,11 @@
 #define PART_MAX_BYTES (1ULL << 30)
 
 static int
-is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
-static int
-copy(char **to, const char *text, struct error *err)
-{
-	if (!is_set(text))
-		return 0;
-	return (*to = strdup(text)) != NULL ? 0 : error_nomem(err);
-}
-
-static int
 set_bucket(struct google_shared *s, const char *bucket, struct error *err)
 {
 	size_t i, len;
 
-	if (!is_set(bucket))
+	if (!field_is_set(bucket))
 		return error_set(
 		    err, ERR_INVALID, "bucket: give the bucket's name");
 	len = strlen(bucket);
@@ -51,72 +37,31 @@ set_bucket(struct google_shared *s, const char *bucket, struct error *err)
 	if ((s->bucket_encoded = malloc(3 * len + 1)) == NULL)
 		return error_nomem(err);
 	uri_encode(bucket, len, 0, s->bucket_encoded);
-	return copy(&s->bucket, bucket, err);
+	return field_copy(&s->bucket, bucket, err);
 }
 
-/* Slashes at the ends go; what is left ends with one. */
-static int
-set_path(struct google_shared *s, const char *text, struct error *err)
-{
-	size_t len, segment;
-	const char *at;
-
-	text = text != NULL ? text : "";
-	while (*text == '/')
-		text++;
-	len = strlen(text);
-	while (len > 0 && text[len - 1] == '/')
-		len--;
-	for (at = text; at < text + len; at += segment + 1) {
-		segment = strcspn(at, "/");
-		if (segment > (size_t)(text + len - at))
-			segment = (size_t)(text + len - at);
-		if (segment == 0 || (segment == 1 && at[0] == '.') ||
-		    (segment == 2 && at[0] == '.' && at[1] == '.'))
-			return error_set(err, ERR_INVALID,
-			    "path: \"%.200s\" has an empty part, \".\" or "
-			    "\"..\": write it as one/two/three",
-			    text);
-	}
-	if (len > 512)
-		return error_set(
-		    err, ERR_INVALID, "path: it is longer than 512 bytes");
-	if ((s->path = malloc(len + 2)) == NULL)
-		return error_nomem(err);
-	snprintf(
-	    s->path, len + 2, "%.*s%s", (int)len, text, len > 0 ? "/" : "");
-	return 0;
-}
-
-/* "https://host:port/base", or without a scheme, which then is https. */
 static int
 set_origin(struct google_shared *s, const char *text, struct error *err)
 {
-	const char *host, *scheme = "https://";
-	size_t len, room;
+	char *host = NULL, *base = NULL;
+	size_t room;
+	int rc;
 
-	if (!is_set(text))
-		text = ORIGIN;
-	host = text;
-	s->https = strncasecmp(text, "http://", 7) != 0;
-	if (!s->https) {
-		scheme = "http://";
-		host += 7;
-	} else if (strncasecmp(text, "https://", 8) == 0)
-		host += 8;
-	len = strlen(host);
-	while (len > 0 && host[len - 1] == '/')
-		len--;
-	if (len == 0 || len > 255 || host[0] == '/' ||
-	    strstr(host, "://") != NULL || strpbrk(host, "@?# ") != NULL)
-		return error_set(err, ERR_INVALID,
-		    "endpoint: leave it empty for Google's own, or write it as "
-		    "https://host or https://host:port");
-	room = strlen(scheme) + len + 1;
-	if ((s->origin = malloc(room)) == NULL)
-		return error_nomem(err);
-	snprintf(s->origin, room, "%s%.*s", scheme, (int)len, host);
-	return 0;
+	rc = field_endpoint(field_is_set(text) ? text : ORIGIN,
+	    "leave it empty for Google's own, or write it as https://host or "
+	    "https://host:port",
+	    &s->https, &host, &base, err);
+	if (rc == 0) {
+		room = strlen(host) + strlen(base) + 9;
+		if ((s->origin = malloc(room)) == NULL)
+			rc = error_nomem(err);
+		else
+			snprintf(s->origin, room, "%s://%s%s",
+			    s->https ? "https" : "http", host, base);
+	}
+	free(host);
+	free(base);
+	return rc;
 }
 
 static int
@@ -127,7 +72,7 @@ set_storage(struct google_shared *s, const struct destination_fields *f,
 		"COLDLINE", "ARCHIVE", "REGIONAL", "MULTI_REGIONAL" };
 	size_t i, n = sizeof(classes) / sizeof(classes[0]);
 
-	if (is_set(f->storage_class)) {
+	if (field_is_set(f->storage_class)) {
 		for (i = 0; i < n; i++)
 			if (strcmp(f->storage_class, classes[i]) == 0)
 				break;
@@ -136,13 +81,13 @@ set_storage(struct google_shared *s, const struct destination_fields *f,
 			    "storage-class: it is STANDARD, NEARLINE, COLDLINE "
 			    "or ARCHIVE");
 	}
-	if (is_set(f->kms_key_name) &&
+	if (field_is_set(f->kms_key_name) &&
 	    strncmp(f->kms_key_name, "projects/", 9) != 0)
 		return error_set(err, ERR_INVALID,
 		    "kms-key-name: it looks like "
 		    "projects/P/locations/L/keyRings/R/cryptoKeys/K");
-	if (copy(&s->storage_class, f->storage_class, err) != 0 ||
-	    copy(&s->kms_key, f->kms_key_name, err) != 0)
+	if (field_copy(&s->storage_class, f->storage_class, err) != 0 ||
+	    field_copy(&s->kms_key, f->kms_key_name, err) != 0)
 		return -1;
 	return 0;
 }
@@ -174,7 +119,7 @@ google_open(const struct destination_fields *f, struct error *err)
 	}
 	pthread_mutex_init(&s->lock, NULL);
 	if (set_bucket(s, f->bucket, err) != 0 ||
-	    set_path(s, f->path, err) != 0 ||
+	    field_path(f->path, &s->path, err) != 0 ||
 	    set_origin(s, f->endpoint, err) != 0 ||
 	    set_storage(s, f, err) != 0 ||
 	    (s->tokens = google_tokens_new(f, err)) == NULL) {

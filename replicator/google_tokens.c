@@ -5,24 +5,19 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "replicator/fields.h"
 #include "replicator/google_tokens.h"
 
 /* Where tokens come from, and what the sources share. */
 
 #define CREDENTIALS_MAX_BYTES (64U << 10)
 
-static int
-is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
 const char *
 google_member(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));
 
-	return is_set(text) ? text : NULL;
+	return field_is_set(text) ? text : NULL;
 }
 
 int
@@ -149,10 +144,10 @@ google_tokens_new(const struct destination_fields *f, struct error *err)
 {
 	const char *path = getenv("GOOGLE_APPLICATION_CREDENTIALS");
 
-	if (!f->use_instance_role && is_set(f->service_account_json))
+	if (!f->use_instance_role && field_is_set(f->service_account_json))
 		return of_json(f, f->service_account_json, err);
 	if (f->use_instance_role)
-		return is_set(path) && !is_set(f->metadata_endpoint)
+		return field_is_set(path) && !field_is_set(f->metadata_endpoint)
 		    ? of_file(f, path, err)
 		    : google_metadata_tokens(f, err);
 	error_set(err, ERR_INVALID,

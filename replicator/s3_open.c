@@ -2,11 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-#include "base/clock.h"
-#include "base/encode.h"
 #include "base/error.h"
+#include "replicator/fields.h"
 #include "replicator/s3_private.h"
 #include "store/record.h"
 
@@ -27,33 +25,11 @@ static const struct {
 };
 
 static int
-copy(char **to, const char *text, struct error *err)
-{
-	if (text == NULL || text[0] == '\0')
-		return 0;
-	return (*to = strdup(text)) != NULL ? 0 : error_nomem(err);
-}
-
-static int
-is_set(const char *text)
-{
-	return text != NULL && text[0] != '\0';
-}
-
-static int
-ends_with(const char *text, const char *end)
-{
-	size_t a = strlen(text), b = strlen(end);
-
-	return a >= b && strcmp(text + a - b, end) == 0;
-}
-
-static int
 check_bucket(const char *bucket, struct error *err)
 {
 	size_t i, len;
 
-	if (!is_set(bucket))
+	if (!field_is_set(bucket))
 		return error_set(
 		    err, ERR_INVALID, "bucket: give the bucket's name");
 	len = strlen(bucket);
@@ -87,71 +63,6 @@ check_region(const char *region, struct error *err)
 	return 0;
 }
 
-/* Slashes at the ends go; what is left ends with one. */
-static int
-set_path(struct s3_shared *s, const char *text, struct error *err)
-{
-	size_t len, segment;
-	const char *at;
-
-	text = text != NULL ? text : "";
-	while (*text == '/')
-		text++;
-	len = strlen(text);
-	while (len > 0 && text[len - 1] == '/')
-		len--;
-	for (at = text; at < text + len; at += segment + 1) {
-		segment = strcspn(at, "/");
-		if (segment > (size_t)(text + len - at))
-			segment = (size_t)(text + len - at);
-		if (segment == 0 || (segment == 1 && at[0] == '.') ||
-		    (segment == 2 && at[0] == '.' && at[1] == '.'))
-			return error_set(err, ERR_INVALID,
-			    "path: \"%.200s\" has an empty part, \".\" or "
-			    "\"..\": write it as one/two/three",
-			    text);
-	}
-	if (len > 512)
-		return error_set(
-		    err, ERR_INVALID, "path: it is longer than 512 bytes");
-	if ((s->path = malloc(len + 2)) == NULL)
-		return error_nomem(err);
-	snprintf(
-	    s->path, len + 2, "%.*s%s", (int)len, text, len > 0 ? "/" : "");
-	return 0;
-}
-
-/* "https://host:port/base", or without a scheme, which then is https. */
-static int
-set_endpoint(struct s3_shared *s, const char *text, struct error *err)
-{
-	const char *own_port;
-	size_t len, i;
-
-	s->https = 1;
-	if (strncasecmp(text, "http://", 7) == 0) {
-		s->https = 0;
-		text += 7;
-	} else if (strncasecmp(text, "https://", 8) == 0)
-		text += 8;
-	len = strcspn(text, "/?#");
-	if (len == 0 || len > 255 || strstr(text, "://") != NULL ||
-	    memchr(text, '@', len) != NULL || strpbrk(text, "?# ") != NULL)
-		return error_set(err, ERR_INVALID,
-		    "endpoint: write it as https://host or https://host:port");
-	if ((s->host = strndup(text, len)) == NULL ||
-	    (s->base = strdup(text + len)) == NULL)
-		return error_nomem(err);
-	for (i = 0; i < len; i++)
-		s->host[i] = (char)tolower((unsigned char)s->host[i]);
-	own_port = s->https ? ":443" : ":80";
-	if (ends_with(s->host, own_port))
-		s->host[len - strlen(own_port)] = '\0';
-	for (i = strlen(s->base); i > 0 && s->base[i - 1] == '/'; i--)
-		s->base[i - 1] = '\0';
-	return 0;
-}
-
 static int
 set_where(
     struct s3_shared *s, const struct destination_fields *f, struct error *err)
@@ -159,14 +70,14 @@ set_where(
 	size_t i;
 
 	s->aws = f->provider == PROVIDER_AWS;
-	if (is_set(f->region) && check_region(f->region, err) != 0)
+	if (field_is_set(f->region) && check_region(f->region, err) != 0)
 		return -1;
 	snprintf(s->region, sizeof(s->region), "%s",
-	    is_set(f->region) ? f->region : REGION_DEFAULT);
+	    field_is_set(f->region) ? f->region : REGION_DEFAULT);
 	memcpy(s->first_region, s->region, sizeof(s->region));
 	if (check_bucket(f->bucket, err) != 0 ||
-	    copy(&s->bucket, f->bucket, err) != 0 ||
-	    set_path(s, f->path, err) != 0)
+	    field_copy(&s->bucket, f->bucket, err) != 0 ||
+	    field_path(f->path, &s->path, err) != 0)
 		return -1;
 
 	s->parts_max = 1000;
@@ -178,9 +89,11 @@ set_where(
 			if (isupper((unsigned char)f->bucket[i]))
 				s->virtual_host = 0;
 	}
-	if (is_set(f->endpoint)) {
+	if (field_is_set(f->endpoint)) {
 		s->virtual_host = 0;
-		if (set_endpoint(s, f->endpoint, err) != 0)
+		if (field_endpoint(f->endpoint,
+			"write it as https://host or https://host:port",
+			&s->https, &s->host, &s->base, err) != 0)
 			return -1;
 	} else if (s->aws) {
 		s->https = 1;
@@ -194,7 +107,7 @@ set_where(
 	for (i = 0; s->host != NULL &&
 	     i < sizeof(known_hosts) / sizeof(known_hosts[0]);
 	     i++)
-		if (ends_with(s->host, known_hosts[i].host_end))
+		if (field_ends(s->host, known_hosts[i].host_end))
 			s->parts_max = known_hosts[i].parts_max;
 	return 0;
 }
@@ -203,16 +116,16 @@ static int
 set_storage(
     struct s3_shared *s, const struct destination_fields *f, struct error *err)
 {
-	if (is_set(f->sse) && strcmp(f->sse, "AES256") != 0 &&
+	if (field_is_set(f->sse) && strcmp(f->sse, "AES256") != 0 &&
 	    strcmp(f->sse, "aws:kms") != 0 &&
 	    strcmp(f->sse, "aws:kms:dsse") != 0)
 		return error_set(err, ERR_INVALID,
 		    "sse: it is AES256, aws:kms or aws:kms:dsse");
-	if (is_set(f->sse_kms_key_id) &&
-	    (!is_set(f->sse) || strcmp(f->sse, "AES256") == 0))
+	if (field_is_set(f->sse_kms_key_id) &&
+	    (!field_is_set(f->sse) || strcmp(f->sse, "AES256") == 0))
 		return error_set(err, ERR_INVALID,
 		    "sse-kms-key-id: it needs sse to be aws:kms");
-	if (is_set(f->storage_class) &&
+	if (field_is_set(f->storage_class) &&
 	    s3_storage_archived(slice_text(f->storage_class)))
 		return error_set(err, ERR_INVALID,
 		    "storage-class: %s holds objects that cannot be read at "
@@ -220,9 +133,9 @@ set_storage(
 		    "GLACIER_IR",
 		    f->storage_class);
 	s->bucket_key = f->sse_bucket_key;
-	if (copy(&s->storage_class, f->storage_class, err) != 0 ||
-	    copy(&s->sse, f->sse, err) != 0 ||
-	    copy(&s->kms_key, f->sse_kms_key_id, err) != 0)
+	if (field_copy(&s->storage_class, f->storage_class, err) != 0 ||
+	    field_copy(&s->sse, f->sse, err) != 0 ||
+	    field_copy(&s->kms_key, f->sse_kms_key_id, err) != 0)
 		return -1;
 	return 0;
 }
@@ -240,7 +153,7 @@ s3_open(const struct destination_fields *f, struct error *err)
 	}
 	pthread_mutex_init(&s->lock, NULL);
 	if (set_where(s, f, err) != 0 || set_storage(s, f, err) != 0 ||
-	    copy(&s->sts_endpoint, f->sts_endpoint, err) != 0 ||
+	    field_copy(&s->sts_endpoint, f->sts_endpoint, err) != 0 ||
 	    (s->credentials = aws_credentials_new(f, err)) == NULL) {
 		s3_close(s);
 		return NULL;

@@ -1,103 +1,29 @@
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/encode.h"
+#include "replicator/range_read.h"
 #include "replicator/s3_private.h"
 #include "store/record.h"
-
-/* Takes the wanted range, also from a store that sends the whole. */
-struct range {
-	struct s3_session *s;
-	uint64_t offset, at; /* of the object's bytes, the next that comes */
-	char *bytes;
-	uint64_t len, got;
-	int begun, enough;
-};
-
-/* "bytes 0-9/1000" says where the answer begins; without it, at the start. */
-static uint64_t
-begins_at(const struct s3_session *s)
-{
-	struct slice text = http_call_header(&s->call, "content-range");
-	const char *at, *end;
-	uint64_t first;
-
-	if (!slice_starts(text, "bytes "))
-		return 0;
-	at = text.at + 6;
-	end = memchr(at, '-', text.len - 6);
-	if (end == NULL ||
-	    parse_u64(at, (size_t)(end - at), 0, UINT64_MAX, &first) != 0)
-		return 0;
-	return first;
-}
-
-static int
-take_range(void *arg, const char *bytes, size_t len)
-{
-	struct range *r = arg;
-	uint64_t cut;
-
-	if (!r->begun) {
-		r->at = begins_at(r->s);
-		r->begun = 1;
-	}
-	if (r->at > r->offset)
-		return -1;
-	if (r->at < r->offset) {
-		cut = r->offset - r->at < len ? r->offset - r->at : len;
-		r->at += cut;
-		bytes += cut;
-		len -= (size_t)cut;
-	}
-	if (len > r->len - r->got) {
-		len = (size_t)(r->len - r->got);
-		r->enough = 1;
-	}
-	memcpy(r->bytes + r->got, bytes, len);
-	r->got += len;
-	return r->enough ? -1 : 0;
-}
 
 int
 s3_get(void *session, struct slice key, uint64_t offset, uint64_t len,
     void *bytes, struct fault *fault)
 {
 	struct s3_session *s = session;
-	struct range r = {
-		.s = s, .offset = offset, .bytes = bytes, .len = len
+	struct range_read r = {
+		.call = &s->call, .offset = offset, .bytes = bytes, .len = len
 	};
 	struct s3_request req = { .op = S3_GET,
 		.method = "GET",
 		.key = key,
-		.sink = take_range,
+		.sink = range_take,
 		.sink_arg = &r };
-	char range[64];
+	char range[RANGE_TEXT_BYTES];
 
 	if (len == 0)
 		return 0;
-	snprintf(range, sizeof(range), "bytes=%" PRIu64 "-%" PRIu64, offset,
-	    offset + len - 1);
+	range_text(&r, range);
 	s3_header(&req, "range", range);
-	if (s3_send(s, &req, fault) != 0) {
-		if (fault->status == 416)
-			return fault_set(fault, FAULT_OBJECT,
-			    "The object outside ends before byte %" PRIu64 ".",
-			    offset);
-		if (r.begun && r.at > offset)
-			return fault_set(fault, FAULT_RETRY,
-			    "The store sent another range than was asked for.");
-		if (!r.enough)
-			return -1;
-	}
-	if (r.got < len)
-		return fault_set(fault, FAULT_OBJECT,
-		    "The object outside ends %" PRIu64 " bytes early.",
-		    len - r.got);
-	*fault = (struct fault)FAULT_INIT;
-	return 0;
+	return range_end(&r, s3_send(s, &req, fault), fault);
 }
 
 int
