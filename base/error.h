@@ -39,6 +39,8 @@ enum error_kind {
 	ERR_DIGEST,     /* bytes are not those that the client's digest names */
 	ERR_DELETE_MARKER, /* the named version is a delete marker */
 	ERR_CLOSING,       /* the server is shutting down */
+	ERR_AWAY,          /* its bytes are elsewhere, and out of reach now */
+	ERR_ARCHIVED,      /* elsewhere, in a class that must be thawed first */
 	ERR_INTERNAL       /* a bug: an invariant does not hold */
 };
 

@@ -102,6 +102,11 @@ static const struct option serve_options[] = {
 	    1024 * TIB,
 	    "Free space below which only small writes and deletes are taken. "
 	    "Without it, 5 % of the file system, 512 MiB to 10 GiB." },
+	{ "tier-high-water", "MARK", OPTION_TEXT, OPTION_SETTING, "off", NULL,
+	    0, 0,
+	    "Above so much use of the disk (80%, 900GiB, or off) contents that "
+	    "are at a destination are given up here, least recently read "
+	    "first; what is read is fetched again." },
 	{ "inline-max", "SIZE", OPTION_SIZE, OPTION_SETTING, NULL, NULL, 1, MIB,
 	    "Objects up to this size are kept in the index." },
 	{ "upload-max-age", "TIME", OPTION_DURATION, OPTION_SETTING, "24h",

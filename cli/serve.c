@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -85,6 +86,29 @@ set_log_level(const struct arguments *args)
 			log_set_level((enum log_level)i);
 }
 
+/* "80%", "900GiB" or "off". */
+static int
+take_mark(const char *text, struct store_options *options, struct error *err)
+{
+	size_t len = strlen(text);
+	uint64_t percent;
+
+	if (strcmp(text, "off") == 0)
+		return 0;
+	if (len > 1 && text[len - 1] == '%' &&
+	    parse_u64(text, len - 1, 1, 99, &percent) == 0) {
+		options->tier_high_percent = (unsigned)percent;
+		return 0;
+	}
+	if (parse_size(text, &options->tier_high_bytes) == 0 &&
+	    options->tier_high_bytes > 0)
+		return 0;
+	return error_set(err, ERR_INVALID,
+	    "--tier-high-water: \"%s\" is not a share of the disk (80%%), a "
+	    "size (900GiB) or off",
+	    text);
+}
+
 static int
 open_store(struct serving *s, struct error *err)
 {
@@ -100,6 +124,9 @@ open_store(struct serving *s, struct error *err)
 		.io_threads = (size_t)arguments_number(args, "io-threads"),
 	};
 
+	if (take_mark(
+		arguments_text(args, "tier-high-water", 0), &options, err) != 0)
+		return -1;
 	if ((s->store = store_open(&options, err)) == NULL)
 		return -1;
 	s->data_dirfd = open(options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -61,6 +61,24 @@ print_counted(const json_t *status, const char *title, const char *count,
 	    say_size(say_number(status, bytes), size));
 }
 
+static void
+print_away(const json_t *status)
+{
+	json_int_t high = say_number(status, "tier_high_bytes");
+	char size[32], mark[32];
+
+	if (high == 0 && say_number(status, "away_contents") == 0)
+		return;
+	printf("outside only %lld contents, %s",
+	    (long long)say_number(status, "away_contents"),
+	    say_size(say_number(status, "away_bytes"), size));
+	if (high == 0)
+		puts("");
+	else
+		printf(
+		    "; given up here above %s of use\n", say_size(high, mark));
+}
+
 int
 run_status(struct arguments *args)
 {
@@ -82,6 +100,7 @@ run_status(struct arguments *args)
 	print_counted(answer, "old versions", "noncurrent_versions",
 	    "noncurrent_version_bytes");
 	print_counted(answer, "uploads", "uploads", "upload_bytes");
+	print_away(answer);
 	damaged = (long long)say_number(answer, "damaged_contents");
 	healed = (long long)say_number(answer, "healed_contents");
 	if (damaged == 0)

@@ -61,6 +61,7 @@ status_of(const struct error *err)
 	case ERR_NOMEM:
 	case ERR_BUSY:
 	case ERR_CLOSING:
+	case ERR_AWAY:
 		return 503;
 	default:
 		return 500;

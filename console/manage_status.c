@@ -64,7 +64,7 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	hex_encode(store_id(manage->store), 16, id);
 	*answer = json_pack("{s:s, s:o, s:o?, s:I, s:I, s:I, s:I, s:I, s:I, "
 			    "s:I, s:I, s:I, s:I, s:I, "
-			    "s:I, s:I, s:I}",
+			    "s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 	    "store", id, "disk", disk_json(&f), "server",
 	    manage->server == NULL ? NULL : server_json(manage), "buckets",
 	    (json_int_t)f.buckets, "objects", (json_int_t)f.objects,
@@ -78,7 +78,10 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	    (json_int_t)f.scrub_rounds, "scrub_last_ms",
 	    (json_int_t)f.scrub_last_ms, "index_bytes",
 	    (json_int_t)f.index_bytes, "index_free_bytes",
-	    (json_int_t)f.index_free_bytes);
+	    (json_int_t)f.index_free_bytes, "away_contents",
+	    (json_int_t)f.away_contents, "away_bytes", (json_int_t)f.away_bytes,
+	    "tier_high_bytes", (json_int_t)f.tier_high_bytes, "tier_low_bytes",
+	    (json_int_t)f.tier_low_bytes);
 	if (*answer == NULL)
 		return error_nomem(err);
 	if (manage->replicator != NULL &&

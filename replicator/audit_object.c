@@ -13,6 +13,9 @@
 #define STAT_US 10000 /* a hundred questions a second */
 #define TRIES 5
 
+/* An archive class: it is as its facts say, as far as can be told. */
+#define CANNOT_READ 2
+
 static int
 give_up(struct auditing *a, const struct fault *fault)
 {
@@ -69,6 +72,8 @@ read_there(struct auditing *a, struct slice key, uint64_t offset, size_t len)
 	while (destination_table(a->destination)
 		   ->get(destination_call(a->session), key, offset, len,
 		       a->room, &fault) != 0) {
+		if (fault.archived)
+			return CANNOT_READ;
 		if (fault.kind == FAULT_MISSING || fault.kind == FAULT_OBJECT)
 			return 1;
 		if (!try_again(a, &fault, tries++))
@@ -115,7 +120,7 @@ compare_bytes(struct auditing *a, const struct local_entry *e)
 		}
 	}
 	content_close(content);
-	return rc;
+	return rc == CANNOT_READ ? 0 : rc;
 }
 
 /* What the listing says: 1 the same, 0 not, -1 it cannot tell. */

@@ -414,8 +414,10 @@ azure_stat_read(struct azure_session *s, struct remote_stat *st, int *side,
 		clock_parse_http_date(text.at, text.len, &st->mtime_ms);
 	azure_answer_etag(s, st->etag, sizeof(st->etag));
 	st->has_md5 = azure_answer_md5(s, "content-md5", st->md5);
-	st->archived = slice_is_nocase(
-	    http_call_header(call, "x-ms-access-tier"), "Archive");
+	text = http_call_header(call, "x-ms-access-tier");
+	st->archived = slice_is_nocase(text, "Archive");
+	snprintf(st->storage_class, sizeof(st->storage_class), "%.*s",
+	    (int)(text.len < 23 ? text.len : 23), text.len > 0 ? text.at : "");
 
 	r.ours = http_call_header(call, META OWN "version").len > 0;
 	for (rest = buffer_slice(&call->headers_out);

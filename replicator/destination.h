@@ -82,6 +82,7 @@ struct remote_stat {
 	uint8_t md5[16];
 	uint32_t crc32c;
 	int archived;
+	char storage_class[24];        /* "GLACIER", "Archive"; empty: usual */
 	struct slice attributes, tags; /* as remote_object's, ours taken out */
 	struct buffer memory;          /* caller frees */
 };

@@ -134,6 +134,9 @@ has_room(struct importer *im, uint64_t size)
 	uint64_t need = im->fetching_bytes + size;
 
 	store_figures(im->replicator->store, &f);
+	if (f.tier_high_bytes > 0 &&
+	    f.disk_bytes - f.disk_free_bytes + need > f.tier_low_bytes)
+		return 0;
 	return f.band == 0 && f.disk_free_bytes > need &&
 	    (f.disk_free_bytes - need) / 2 > f.reserve_bytes;
 }

@@ -187,5 +187,7 @@ struct place {
 };
 void place_encode(struct buffer *, const struct place *);
 int place_decode(struct slice, struct place *, struct error *err);
+/* 0, or -1 and ERR_CONFLICT when contents are at that destination alone. */
+int place_is_sole(struct replicator *, const char *name, struct error *err);
 
 #endif

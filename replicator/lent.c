@@ -1,10 +1,13 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/encode.h"
 #include "base/error.h"
 #include "replicator/importer.h"
 #include "replicator/replicator_private.h"
+#include "store/remote.h"
 
 /* Connections that reads of what is elsewhere use one after another. */
 
@@ -179,6 +182,31 @@ lent_clear(struct replicator *r)
 /* ---- what the store remembers of a copy ---- */
 
 #define PLACE_FORMAT 2
+
+int
+place_is_sole(struct replicator *r, const char *name, struct error *err)
+{
+	struct buffer prefix = BUFFER_INIT;
+	struct place_use use = { 0 };
+	char size[32];
+	int rc;
+
+	buffer_add_u8(&prefix, PLACE_FORMAT);
+	buffer_add_be16(&prefix, (uint16_t)strlen(name));
+	buffer_add_text(&prefix, name);
+	rc = prefix.failed
+	    ? error_nomem(err)
+	    : store_place_use(r->store, buffer_slice(&prefix), &use, err);
+	buffer_free(&prefix);
+	if (rc != 0 || use.contents == 0)
+		return rc;
+	format_size(use.bytes, size, sizeof(size));
+	return error_set(err, ERR_CONFLICT,
+	    "%" PRIu64 " contents (%s) are at %s alone: give the disk room and "
+	    "run without --tier-high-water, until `holdfast status` says that "
+	    "none is away any more",
+	    use.contents, size, name);
+}
 
 void
 place_encode(struct buffer *out, const struct place *place)

@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "replicator/filter.h"
@@ -52,9 +54,25 @@ error_of_fault(struct error *err, const struct fault *fault)
 		return error_set(err, ERR_NOT_FOUND, "%s", fault->text);
 	case FAULT_STOPPED:
 		return error_set(err, ERR_CLOSING, "the server is stopping");
+	case FAULT_RETRY:
+	case FAULT_PERSON:
+		return error_set(err, ERR_AWAY,
+		    "the bytes are at the destination alone, which cannot be "
+		    "read now: %s",
+		    fault->text);
 	default:
 		return error_set(err, ERR_IO, "%s", fault->text);
 	}
+}
+
+static int
+is_archived(struct error *err, const char *storage_class)
+{
+	return error_set(err, ERR_ARCHIVED,
+	    "the bytes are at the destination alone, in the class %s, which "
+	    "cannot be read at once: restore the object there, or move it to "
+	    "another class, and read it again when that is done",
+	    storage_class[0] != '\0' ? storage_class : "\"archive\"");
 }
 
 /* The next destination from *next on that takes the key, opened. 1 when there
@@ -111,9 +129,7 @@ is_same(struct copy *c, const struct object_record *rec, struct error *err)
 		strcmp(stat.original_etag, etag) == 0 ||
 		strcmp(stat.etag, etag) == 0);
 	if (same && stat.archived) {
-		error_set(err, ERR_IO,
-		    "the copy outside is in an archive class: restore it there "
-		    "first");
+		is_archived(err, stat.storage_class);
 		same = 0;
 	} else if (!same)
 		error_set(err, ERR_NOT_FOUND,
@@ -150,18 +166,168 @@ copy_open(void *context, struct slice bucket, struct slice key,
 	return NULL;
 }
 
+/* Which class it is in, for the sentence. */
+static int
+tell_class(struct copy *c, struct error *err)
+{
+	struct remote_stat stat;
+	struct fault fault = FAULT_INIT;
+
+	memset(&stat, 0, sizeof(stat));
+	if (destination_table(c->destination)
+		->stat(destination_call(c->session), buffer_slice(&c->key),
+		    &stat, &fault) != 0)
+		stat.storage_class[0] = '\0';
+	buffer_free(&stat.memory);
+	return is_archived(err, stat.storage_class);
+}
+
+/* What passes by itself is tried again, not so long that a client gives up. */
+#define TRIES 3
+#define PAUSE_NS 100000000L
+
 static int
 copy_read(
     void *copy, uint64_t offset, void *bytes, size_t len, struct error *err)
 {
 	struct copy *c = copy;
-	struct fault fault = FAULT_INIT;
+	struct fault fault;
+	unsigned tries = 0;
 
-	if (destination_table(c->destination)
-		->get(destination_call(c->session), buffer_slice(&c->key),
-		    offset, len, bytes, &fault) == 0)
-		return 0;
-	return error_of_fault(err, &fault);
+	for (;;) {
+		fault = (struct fault)FAULT_INIT;
+		if (destination_table(c->destination)
+			->get(destination_call(c->session),
+			    buffer_slice(&c->key), offset, len, bytes,
+			    &fault) == 0)
+			return 0;
+		if (fault.archived)
+			return tell_class(c, err);
+		if (fault.kind != FAULT_RETRY || ++tries == TRIES ||
+		    is_ending(c->replicator))
+			return error_of_fault(err, &fault);
+		nanosleep(&(struct timespec){ 0, PAUSE_NS << tries }, NULL);
+	}
+}
+
+/* ---- whether it is there ---- */
+
+/* What of it may be compared with the record: 0, or -1 and *err. */
+static int
+compare(const struct remote_stat *stat, const struct object_record *rec,
+    struct error *err)
+{
+	char etag[ETAG_BYTES];
+
+	object_etag(rec, etag);
+	if (stat->size != rec->size ||
+	    (strcmp(stat->original_etag, etag) != 0 &&
+		strcmp(stat->etag, etag) != 0) ||
+	    (stat->version != 0 && stat->version != rec->version) ||
+	    (stat->has_md5 && rec->parts == 0 &&
+		memcmp(stat->md5, rec->md5, sizeof(stat->md5)) != 0))
+		return error_set(err, ERR_CONFLICT,
+		    "what is at the destination is not what is here");
+	if (stat->archived)
+		return is_archived(err, stat->storage_class);
+	return 0;
+}
+
+static int
+verify_at(struct replicator *r, const char *name, struct slice remote_key,
+    const struct object_record *rec, struct buffer *encoded, struct error *err)
+{
+	struct fault fault = FAULT_INIT;
+	struct remote_stat stat;
+	struct place place;
+	char etag[ETAG_BYTES];
+	struct lent *l;
+	int rc;
+
+	if ((l = lent_take(r, name, err)) == NULL)
+		return -1;
+	memset(&stat, 0, sizeof(stat));
+	rc = destination_table(l->destination)
+		    ->stat(destination_call(l->session), remote_key, &stat,
+			&fault) == 0
+	    ? compare(&stat, rec, err)
+	    : error_of_fault(err, &fault);
+	if (rc == 0) {
+		object_etag(rec, etag);
+		place = (struct place){ slice_text(name), remote_key,
+			slice_text(etag), slice_text(stat.etag) };
+		buffer_clear(encoded);
+		place_encode(encoded, &place);
+		if (encoded->failed)
+			rc = error_nomem(err);
+	}
+	buffer_free(&stat.memory);
+	lent_give(r, l);
+	return rc;
+}
+
+/* It may be another store's by now. */
+static int
+is_stopped(struct site *site)
+{
+	int stopped;
+
+	pthread_mutex_lock(&site->lock);
+	stopped = site->stopped;
+	pthread_mutex_unlock(&site->lock);
+	return stopped;
+}
+
+/* The next destination that has the object in its turn: 0 and its name and key
+ * there, or 1. */
+static int
+next_published(struct replicator *r, struct slice bucket, struct slice key,
+    const struct object_record *rec, size_t *next, char name[64],
+    struct buffer *remote_key)
+{
+	const char *status;
+	struct entry *e;
+	int rc = 1;
+
+	pthread_mutex_lock(&r->lock);
+	while (rc == 1 && *next < r->n_entries) {
+		e = r->entries[(*next)++];
+		if (e->site == NULL || is_stopped(e->site))
+			continue;
+		status = site_object_status(e->site, bucket, key, rec);
+		if (status == NULL || strcmp(status, "COMPLETED") != 0)
+			continue;
+		buffer_clear(remote_key);
+		site_remote_key(e->site, bucket, key, remote_key);
+		snprintf(name, 64, "%s", e->name);
+		rc = 0;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return rc;
+}
+
+static int
+verify(void *context, struct slice bucket, struct slice key,
+    const struct object_record *rec, struct buffer *place, struct error *err)
+{
+	struct replicator *r = context;
+	struct buffer remote_key = BUFFER_INIT;
+	char name[64];
+	size_t next = 0;
+	int rc = -1;
+
+	error_set(err, ERR_NOT_FOUND, "no destination has it yet");
+	while (rc != 0 &&
+	    next_published(r, bucket, key, rec, &next, name, &remote_key) ==
+		0) {
+		if (remote_key.failed)
+			rc = error_nomem(err);
+		else
+			rc = verify_at(r, name, buffer_slice(&remote_key), rec,
+			    place, err);
+	}
+	buffer_free(&remote_key);
+	return rc;
 }
 
 /* ---- what is there alone ---- */
@@ -188,7 +354,7 @@ check_place(
 		buffer_free(&stat.memory);
 		return -1;
 	}
-	same = stat.size == size &&
+	same = stat.size >= size &&
 	    (slice_is(place->etag, stat.original_etag) ||
 		slice_is(place->etag, stat.etag) ||
 		slice_is(place->provider_etag, stat.etag));
@@ -197,9 +363,7 @@ check_place(
 		    "its copy outside was overwritten by others, and it is "
 		    "there alone");
 	else if (stat.archived)
-		error_set(err, ERR_IO,
-		    "the copy outside is in an archive class: restore it there "
-		    "first");
+		is_archived(err, stat.storage_class);
 	buffer_free(&stat.memory);
 	return err->kind == ERR_NONE ? 0 : -1;
 }
@@ -263,7 +427,7 @@ void
 replicator_lend(struct replicator *r)
 {
 	r->remote = (struct remote){ r, copy_open, copy_read, copy_close,
-		place_open, want, knows };
+		place_open, verify, want, knows };
 	store_set_remote(r->store, &r->remote);
 }
 

@@ -230,6 +230,8 @@ change(struct replicator *r, struct entry *e, struct settings *settings,
 		    "the store is being restored from %s: some of its contents "
 		    "are there alone",
 		    e->name);
+	if (elsewhere && place_is_sole(r, e->name, err) != 0)
+		return -1;
 	site_stop(e->site);
 	e->site = NULL;
 	entry_set(r, e, settings);
@@ -308,7 +310,7 @@ replicator_remove(
 		    "the store is being restored from %s: some of its contents "
 		    "are there alone",
 		    name);
-	else {
+	else if (place_is_sole(r, name, err) == 0) {
 		entry_drop(r, e);
 		lent_clear(r);
 		failed = site_forget(r->store, name, err);

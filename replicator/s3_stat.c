@@ -212,6 +212,9 @@ s3_stat_read(struct s3_session *s, struct remote_stat *st, int *side,
 	st->has_md5 = atomic_load(&s->shared->md5_etags) == S3_YES &&
 	    !s3_answer_opaque(s) && s3_etag_md5(text, st->md5);
 	text = http_call_header(&s->call, "x-amz-storage-class");
+	snprintf(st->storage_class, sizeof(st->storage_class), "%.*s",
+	    (int)(text.len < 23 ? text.len : 23),
+	    text.at != NULL ? text.at : "");
 	value = http_call_header(&s->call, "x-amz-restore");
 	st->archived = s3_storage_archived(text) &&
 	    (value.len == 0 || memmem(value.at, value.len, "false", 5) == NULL);

@@ -6,6 +6,7 @@
 #include "s3api/runs.h"
 #include "s3api/tags.h"
 #include "s3api/xml.h"
+#include "store/adopt.h"
 
 /*
  * CopyObject: the copy shares the source's bytes in the store. They are read
@@ -111,6 +112,7 @@ prepare(
 /* ---- computing a checksum ---- */
 
 static void submit(struct s3_request *);
+static void submit_here(struct s3_request *);
 
 static void
 digest_turn(struct s3_request *req)
@@ -147,7 +149,7 @@ digest_turned(struct s3_request *req)
 	} else {
 		state->put.replace_checksum = 1;
 		state->put.record.checksum = state->payload.checksum;
-		submit(req);
+		submit_here(req);
 	}
 }
 
@@ -173,6 +175,43 @@ wants_checksum(
 	state->reader.end = state->source.object.size;
 	payload_plain(&state->payload, state->reader.end, kind);
 	return 1;
+}
+
+/* ---- a source that is at the destination alone ---- */
+
+/* A copy shares its source's bytes, which must be here for that. */
+static void
+fetch_source(struct s3_request *req)
+{
+	struct copy_state *state = req->state;
+	struct error err = ERROR_INIT;
+
+	if (store_fill(
+		req->store, state->source.bucket, state->source.key, &err) < 0)
+		state->failed = s3_error_from(&state->s3err, &err) != 0;
+}
+
+static void
+source_fetched(struct s3_request *req)
+{
+	struct copy_state *state = req->state;
+
+	if (state->failed) {
+		free_buffers(state);
+		s3_fail(req, &state->s3err);
+	} else
+		submit(req);
+}
+
+static void
+submit_here(struct s3_request *req)
+{
+	struct copy_state *state = req->state;
+
+	if (store_is_away(req->store, state->source.object.extent))
+		s3_work_far(req, fetch_source, source_fetched);
+	else
+		submit(req);
 }
 
 /* ---- the change ---- */
@@ -246,5 +285,5 @@ run_copy_object(struct s3_request *req)
 	if (state->computing)
 		s3_work(req, digest_turn, digest_turned);
 	else
-		submit(req);
+		submit_here(req);
 }

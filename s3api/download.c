@@ -126,7 +126,8 @@ read_more(struct s3_request *req)
 
 	read_here(req, 1);
 	if (download->n == CONTENT_WOULD_BLOCK)
-		s3_work(req, read_on_worker, have_read);
+		(content_is_away(download->content) ? s3_work_far : s3_work)(
+		    req, read_on_worker, have_read);
 	else
 		have_read(req);
 }

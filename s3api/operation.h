@@ -135,6 +135,8 @@ void s3_gone(struct s3_request *);
 void s3_prepare(struct s3_request *, struct change *, s3_step *resume);
 /* Runs work on a worker of the store, then resume on the request's loop. */
 void s3_work(struct s3_request *, s3_step *work, s3_step *resume);
+/* The same for work that waits for a destination. */
+void s3_work_far(struct s3_request *, s3_step *work, s3_step *resume);
 /* Reads the whole body, verified, into req->out, then calls resume (which
  * clears it before it writes an answer); or fails the request itself, beyond
  * max_bytes by MalformedXML. checksums: whether x-amz-checksum-... is of the

@@ -227,3 +227,12 @@ s3_work(struct s3_request *req, s3_step *work, s3_step *resume)
 	req->job.run = work_on_worker;
 	workers_submit(store_workers(req->store), &req->job);
 }
+
+void
+s3_work_far(struct s3_request *req, s3_step *work, s3_step *resume)
+{
+	req->work = work;
+	req->resume = resume;
+	req->job.run = work_on_worker;
+	workers_submit(store_far_workers(req->store), &req->job);
+}

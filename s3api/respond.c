@@ -9,6 +9,9 @@
 #include "s3api/s3own.h"
 #include "s3api/xml.h"
 
+/* How long a destination is away, or this server, is not known. */
+#define RETRY_AFTER_SECONDS 5
+
 /* How a request ends: its answer, its line in the access log, its figures. */
 
 static void
@@ -208,6 +211,9 @@ s3_fail(struct s3_request *req, const struct s3_error *s3err)
 		    sizeof(fields) / sizeof(fields[0]));
 	}
 	buffer_clear(&req->out);
+	if (s3err->code == S3_SERVICE_UNAVAILABLE)
+		http_out_header_u64(
+		    &req->headers, "Retry-After", RETRY_AFTER_SECONDS);
 	if (status != 304) {
 		http_out_header_text(
 		    &req->headers, "Content-Type", "application/xml");

@@ -2,27 +2,11 @@
 
 #include <string.h>
 
-#include "base/encode.h"
 #include "base/error.h"
+#include "store/extents.h"
 #include "store/internal.h"
 #include "store/objects.h"
 #include "store/versions.h"
-
-static int
-put_record(struct store_txn *txn, uint64_t id, const struct extent_record *rec,
-    struct error *err)
-{
-	uint8_t be[8];
-
-	buffer_clear(&txn->scratch);
-	extent_encode(&txn->scratch, rec);
-	if (txn->scratch.failed)
-		return error_nomem(err);
-	be64_put(be, id);
-	return txn_put(txn, DB_EXTENTS,
-	    (struct slice){ (char *)be, sizeof(be) },
-	    buffer_slice(&txn->scratch), 0, err);
-}
 
 /* Of a multipart object only the number of parts is known: all bytes count as
  * those of the first. */
@@ -48,7 +32,7 @@ put_chain(struct store_txn *txn, const struct object_record *rec,
 	chain.n_entries = rec->parts;
 	*id = ids_next(&txn->store->ids);
 	rc = entries.failed ? error_nomem(err)
-			    : put_record(txn, *id, &chain, err);
+			    : extents_put(txn, *id, &chain, err);
 	buffer_free(&entries);
 	return rc;
 }
@@ -68,7 +52,7 @@ put_content(struct store_txn *txn, struct adopt_object *a,
 			content.md5 = (struct slice){ (const char *)rec->md5,
 				sizeof(rec->md5) };
 		rec->extent = ids_next(&txn->store->ids);
-		if (put_record(txn, rec->extent, &content, err) != 0)
+		if (extents_put(txn, rec->extent, &content, err) != 0)
 			return -1;
 	}
 	if (rec->parts == 0)

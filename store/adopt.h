@@ -38,7 +38,11 @@ int store_raise_versions(struct store *, struct raise_versions *);
  * file's trailer. Blocks. 0 also when it is here already; -1 and *err. */
 int fill_extent(struct store *, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err);
-/* The same for an object's content. 1 when it was fetched, 0 when there was
+/* Reads it once, for the block table alone by which it is verified from then on
+ * (where the disk has no room for more). */
+int fill_table(struct store *, uint64_t extent, struct slice bucket,
+    struct slice key, struct error *err);
+/* Fetches an object's content. 1 when it was fetched, 0 when there was
  * nothing to do, -1 and *err. */
 int store_fill(
     struct store *, struct slice bucket, struct slice key, struct error *err);

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "store/check_private.h"
 #include "store/content.h"
+#include "store/extents.h"
 
 /* The checker's step about files: those that are there, and those that should
  * be. */
@@ -73,17 +74,32 @@ check_file(
 		tell(c, FOUND_FILE, id, &why);
 	else
 		check_owner(c, r, id);
-	if (c->options.read_data && !(c->marks[at] & MARK_READ))
+	if (rec->kind == EXTENT_FILE && extent_is_shed(r))
+		check_damage(c, FOUND_FILE,
+		    "file of content %" PRIu64
+		    ": its data is not here, and the index does not say where",
+		    id);
+	else if (c->options.read_data && !extent_is_shed(r) &&
+	    !(c->marks[at] & MARK_READ))
 		check_data(c, r, id);
 	extent_close(r);
+}
+
+/* What is to be removed may be as it likes. */
+static void
+check_record_file(struct check *c, uint64_t id, long at)
+{
+	struct extent_record rec;
+
+	if (!(c->marks[at] & MARK_REAPED) &&
+	    extents_get(c->txn, c->index, id, &rec, NULL) == 0)
+		check_file(c, id, at, &rec);
 }
 
 static int
 see_file(uint64_t id, void *arg)
 {
 	struct check *c = arg;
-	struct extent_record rec;
-	struct slice value;
 	long at;
 
 	c->result.files++;
@@ -102,9 +118,12 @@ see_file(uint64_t id, void *arg)
 	if (!(c->marks[at] & MARK_DECODED))
 		return 0;
 	if (!(c->marks[at] & MARK_FILE)) {
-		/* Fetched, and cut off before the index said so. */
-		if (c->marks[at] & MARK_REMOTE)
+		/* What is elsewhere alone may have its block table here; or
+		 * its data, if fetching it or giving it up was cut off. */
+		if (c->marks[at] & MARK_REMOTE) {
+			check_record_file(c, id, at);
 			return 0;
+		}
 		check_damage(c, FOUND_ORPHAN,
 		    "there is a file of content %" PRIu64
 		    ", which is not kept in a file",
@@ -112,12 +131,7 @@ see_file(uint64_t id, void *arg)
 		return 0;
 	}
 	c->marks[at] |= MARK_SEEN;
-	/* What is to be removed may be as it likes. */
-	if (!(c->marks[at] & MARK_REAPED) &&
-	    index_get_u64(c->txn, index_dbi(c->index, DB_EXTENTS), id, &value,
-		NULL) == 0 &&
-	    extent_decode(value, &rec, NULL) == 0)
-		check_file(c, id, at, &rec);
+	check_record_file(c, id, at);
 	return 0;
 }
 

@@ -28,11 +28,15 @@ struct content_owner {
 	uint64_t upload; /* a part's; else 0 */
 	uint16_t part;
 	struct slice record; /* the object's or part's encoded record */
+	/* Of a file whose data is not here: where it is (EXTENT_REMOTE). */
+	struct slice place;
+	uint64_t place_offset;
 };
 
 /* The owner as it stands in a trailer: {format u8 = 1, upload be64, part be16,
- * bucket be16 length and bytes, key likewise, record be32 length and bytes}.
- * The decoded slices point into the bytes. */
+ * bucket be16 length and bytes, key likewise, record be32 length and bytes};
+ * with a place the format is 2 and {place be16 length and bytes, its offset
+ * be64} come behind. The decoded slices point into the bytes. */
 void content_owner_encode(struct buffer *, const struct content_owner *);
 int content_owner_decode(
     struct slice, struct content_owner *, struct error *err);
@@ -74,6 +78,10 @@ void content_close(struct content *); /* NULL is allowed */
  * missing here is read from a copy elsewhere, if there is one, and healed. 0,
  * or -1 without memory. */
 int content_name(struct content *, struct slice bucket, struct slice key);
+
+/* Whether the bytes that were read last come from elsewhere: a reader who then
+ * waits, waits for the network (store_far_workers()). */
+int content_is_away(const struct content *);
 
 #define CONTENT_BLOCK_BYTES (64 * 1024)
 #define CONTENT_WOULD_BLOCK (-2)

@@ -1,59 +1,26 @@
 #include "store/content.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "store/adopt.h"
+#include "store/content_private.h"
+#include "store/extents.h"
 #include "store/internal.h"
 
-#define READ_WHOLE_BYTES (8 * 1024 * 1024)
-#define READ_THROUGH_BYTES ((size_t)2 * 1024 * 1024)
-
-/* Contents on their way out; the way in is content_write.c. */
-
-/* One extent that holds bytes itself. */
-struct piece {
-	uint64_t extent;
-	uint64_t begin; /* where it begins in the whole */
-	uint64_t size;
-	uint8_t kind;
-	uint8_t bad;         /* EXTENT_INLINE: its bytes fail their check */
-	struct buffer bytes; /* EXTENT_INLINE, verified */
-	struct extent_reader *file; /* EXTENT_FILE, opened when first read */
-	/* EXTENT_REMOTE: its place is in bytes. */
-	const struct remote *remote;
-	void *copy;
-	char *chunk; /* what was read last */
-	uint64_t chunk_begin;
-	size_t chunk_len;
-};
-
-struct content {
-	struct store *store;
-	uint64_t root;
-	uint64_t size;
-	struct piece piece; /* the one that was read last */
-	struct buffer name; /* bucket and key; empty: not known */
-	size_t bucket_len;
-	/* A chain's: where each part begins, which extent it is. */
-	size_t n_parts;
-	struct part {
-		uint64_t extent, begin, end;
-	} * parts;
-};
+/* Contents on their way out: which extent a byte is in, and how that is kept.
+ * The way in is content_write.c. */
 
 static void
 piece_close(struct piece *p)
 {
 	extent_close(p->file);
 	buffer_free(&p->bytes);
-	if (p->copy != NULL)
-		p->remote->close(p->copy);
-	free(p->chunk);
+	far_close(p->far);
 	*p = (struct piece){ 0 };
 }
 
@@ -102,25 +69,14 @@ content_inline(struct store *store, MDB_txn *txn, uint64_t id,
     struct buffer *bytes, int *found, struct error *err)
 {
 	struct extent_record rec;
-	struct slice value;
 
 	*found = 0;
 	if (id == 0) {
 		*found = 1;
 		return 0;
 	}
-	switch (index_get_u64(
-	    txn, index_dbi(store->index, DB_EXTENTS), id, &value, err)) {
-	case 0:
-		break;
-	case 1:
-		return error_set(
-		    err, ERR_DAMAGED, "extent %" PRIu64 " has no record", id);
-	default:
+	if (extents_need(txn, store->index, id, &rec, err) != 0)
 		return -1;
-	}
-	if (extent_decode(value, &rec, err) != 0)
-		return error_add(err, "extent %" PRIu64, id);
 	if (rec.kind != EXTENT_INLINE)
 		return 0;
 	if (check_inline(store, id, &rec, err) != 0) {
@@ -137,31 +93,6 @@ content_inline(struct store *store, MDB_txn *txn, uint64_t id,
 	return 0;
 }
 
-/* Looks an extent up whose root is pinned. */
-static int
-look_up(struct store *store, MDB_txn *txn, uint64_t id,
-    struct extent_record *rec, struct error *err)
-{
-	struct slice value;
-
-	switch (index_get_u64(
-	    txn, index_dbi(store->index, DB_EXTENTS), id, &value, err)) {
-	case 0:
-		break;
-	case 1:
-		return error_set(
-		    err, ERR_NOT_FOUND, "extent %" PRIu64 " is gone", id);
-	default:
-		return -1;
-	}
-	if (extent_decode(value, rec, err) != 0)
-		return error_add(err, "extent %" PRIu64, id);
-	if (rec->references == 0)
-		return error_set(
-		    err, ERR_NOT_FOUND, "extent %" PRIu64 " is gone", id);
-	return 0;
-}
-
 static int
 piece_take(struct store *store, struct piece *p, uint64_t id,
     const struct extent_record *rec, struct error *err)
@@ -172,6 +103,10 @@ piece_take(struct store *store, struct piece *p, uint64_t id,
 	p->kind = rec->kind;
 	if (rec->kind == EXTENT_REMOTE) {
 		buffer_add_slice(&p->bytes, rec->place);
+		p->place_offset = rec->place_offset;
+		p->has_md5 = rec->md5.len == sizeof(p->md5);
+		if (p->has_md5)
+			memcpy(p->md5, rec->md5.at, sizeof(p->md5));
 		return p->bytes.failed ? error_nomem(err) : 0;
 	}
 	if (rec->kind != EXTENT_INLINE)
@@ -236,7 +171,7 @@ content_open(struct store *store, uint64_t extent, struct error *err)
 	c->root = extent;
 	if ((txn = index_read(store->index, err)) == NULL)
 		goto fail;
-	if ((rc = look_up(store, txn, extent, &rec, err)) == 0) {
+	if ((rc = extents_find(txn, store->index, extent, &rec, err)) == 0) {
 		c->size = rec.size;
 		rc = rec.kind == EXTENT_CHAIN
 		    ? take_chain(c, &rec, err)
@@ -292,260 +227,106 @@ find_part(const struct content *c, uint64_t offset)
 }
 
 static int
-switch_piece(
+take_piece(
     struct content *c, uint64_t extent, uint64_t begin, struct error *err)
 {
 	struct extent_record rec;
 	MDB_txn *txn;
 	int rc;
 
-	if (c->piece.extent == extent && c->piece.begin == begin)
-		return 0;
 	if ((txn = index_read(c->store->index, err)) == NULL)
 		return -1;
-	if ((rc = look_up(c->store, txn, extent, &rec, err)) == 0)
+	if ((rc = extents_find(txn, c->store->index, extent, &rec, err)) == 0)
 		rc = piece_take(c->store, &c->piece, extent, &rec, err);
 	index_read_end(c->store->index, txn);
 	c->piece.begin = begin;
 	return rc;
 }
 
-/* ---- what is damaged here ---- */
-
 static int
-can_heal(const struct content *c, const struct error *err)
+switch_piece(
+    struct content *c, uint64_t extent, uint64_t begin, struct error *err)
 {
-	return err->kind == ERR_DAMAGED && c->name.len > 0 && !c->name.failed &&
-	    has_remote(c->store);
+	if (c->piece.extent == extent && c->piece.begin == begin)
+		return 0;
+	return take_piece(c, extent, begin, err);
 }
 
-static struct slice
-name_bucket(const struct content *c)
+int
+content_refresh(struct content *c, struct error *err)
+{
+	return take_piece(c, c->piece.extent, c->piece.begin, err);
+}
+
+/* ---- what is damaged here ---- */
+
+struct slice
+content_bucket(const struct content *c)
 {
 	return (struct slice){ c->name.at, c->bucket_len };
 }
 
-static struct slice
-name_key(const struct content *c)
+struct slice
+content_key(const struct content *c)
 {
 	return (struct slice){ c->name.at + c->bucket_len,
 		c->name.len - c->bucket_len };
 }
 
-/* Makes the piece's local copy anew and takes it up again. 0, or -1 and *err,
- * which then is as it was. */
-static int
-heal_piece(struct content *c, struct error *err)
+int
+content_can_heal(const struct content *c, const struct error *err)
+{
+	return err->kind == ERR_DAMAGED && c->name.len > 0 && !c->name.failed &&
+	    has_remote(c->store);
+}
+
+int
+content_heal(struct content *c, struct error *err)
 {
 	struct error why = ERROR_INIT;
-	uint64_t extent = c->piece.extent, begin = c->piece.begin;
+	uint64_t extent = c->piece.extent;
 
-	if (heal_extent(c->store, extent, name_bucket(c), name_key(c), &why) !=
-	    0) {
+	if (heal_extent(c->store, extent, content_bucket(c), content_key(c),
+		&why) != 0) {
 		log_fields(LOG_WARN, "store.heal", why.text,
 		    (const struct log_field[]){ LOG_N("extent", extent) }, 1);
 		return -1;
 	}
-	piece_close(&c->piece);
 	error_clear(err);
-	return switch_piece(c, extent, begin, err);
+	return content_refresh(c, err);
 }
 
-/* One block from a copy elsewhere, where the local block table can tell whether
- * it is right. Bytes read, or -1 and *err as it was. */
-static long
-read_elsewhere(struct content *c, uint64_t block, void *memory)
-{
-	uint64_t at = block * EXTENT_BLOCK_BYTES;
-	struct error why = ERROR_INIT;
-	size_t len = EXTENT_BLOCK_BYTES;
-
-	if (len > c->piece.size - at)
-		len = (size_t)(c->piece.size - at);
-	if (heal_read(c->store, c->root, name_bucket(c), name_key(c),
-		c->piece.begin + at, memory, len, c->piece.file, block,
-		&why) == 0)
-		return (long)len;
-	log_fields(LOG_WARN, "store.heal", why.text,
-	    (const struct log_field[]){ LOG_N("extent", c->piece.extent) }, 1);
-	return -1;
-}
-
-/* ---- files ---- */
-
-/* The file, opened if need be: 0, CONTENT_WOULD_BLOCK, or -1 and *err. */
-static int
-open_file(struct content *c, int nowait, struct error *err)
-{
-	struct piece *p = &c->piece;
-
-	if (p->file != NULL ||
-	    (p->file = extent_open(c->store->extents, p->extent, err)) != NULL)
-		return 0;
-	if (err->kind == ERR_NOT_FOUND)
-		err->kind = ERR_DAMAGED;
-	if (err->kind != ERR_DAMAGED)
-		return -1;
-	if (nowait && can_heal(c, err)) {
-		error_clear(err);
-		return CONTENT_WOULD_BLOCK;
-	}
-	store_damaged(c->store, p->extent, 0, err);
-	if (!can_heal(c, err) || heal_piece(c, err) != 0)
-		return -1;
-	p->file = extent_open(c->store->extents, p->extent, err);
-	return p->file == NULL ? -1 : 0;
-}
-
-/* Blocks [first, first + n), or fewer when one of them is damaged. */
-static long
-read_blocks(struct content *c, uint64_t first, size_t n, void *memory,
-    int nowait, struct error *err)
-{
-	struct piece *p = &c->piece;
-	uint64_t bad = first;
-	long got;
-
-	got = extent_read_blocks(p->file, first, n, memory, nowait, &bad, err);
-	if (got != -1 || err->kind != ERR_DAMAGED)
-		return got;
-	if (nowait && can_heal(c, err)) {
-		error_clear(err);
-		return CONTENT_WOULD_BLOCK;
-	}
-	/* What is sound before it is had first; it comes again. */
-	if (bad > first && can_heal(c, err)) {
-		error_clear(err);
-		return extent_read_blocks(p->file, first, (size_t)(bad - first),
-		    memory, 0, &bad, err);
-	}
-	store_damaged(c->store, p->extent, bad, err);
-	if (!can_heal(c, err) || (got = read_elsewhere(c, bad, memory)) < 0)
-		return -1;
-	error_clear(err);
-	return got;
-}
+/* ---- bytes that live in the index ---- */
 
 static long
-read_file(struct content *c, uint64_t offset, uint64_t end, void *memory,
-    size_t room, int nowait, const char **at, struct error *err)
-{
-	uint64_t first = offset / EXTENT_BLOCK_BYTES;
-	uint64_t last = (end - 1) / EXTENT_BLOCK_BYTES;
-	size_t skip = (size_t)(offset % EXTENT_BLOCK_BYTES), n;
-	uint64_t good;
-	long got;
-	int rc;
-
-	if ((rc = open_file(c, nowait, err)) != 0)
-		return rc;
-	n = room / EXTENT_BLOCK_BYTES;
-	if (last - first + 1 < n)
-		n = (size_t)(last - first + 1);
-	got = read_blocks(c, first, n, memory, nowait, err);
-	if (got < 0)
-		return got;
-	if ((size_t)got <= skip) {
-		error_set(err, ERR_DAMAGED, "extent %" PRIu64 " is too short",
-		    c->piece.extent);
-		store_damaged(c->store, c->piece.extent, first, err);
-		return -1;
-	}
-	*at = (const char *)memory + skip;
-	good = (uint64_t)got - skip;
-	return (long)(good < end - offset ? good : end - offset);
-}
-
-/* Bytes that live in the index: 0, CONTENT_WOULD_BLOCK, or -1 and *err. */
-static int
-have_inline(struct content *c, uint64_t end, int nowait, struct error *err)
+read_inline(struct content *c, uint64_t offset, uint64_t end, int nowait,
+    const char **at, struct error *err)
 {
 	struct piece *p = &c->piece;
 
 	if (p->bad) {
 		error_set(err, ERR_DAMAGED,
 		    "extent %" PRIu64 " fails its checksum", p->extent);
-		if (!can_heal(c, err))
+		if (!content_can_heal(c, err))
 			return -1;
 		if (nowait) {
 			error_clear(err);
 			return CONTENT_WOULD_BLOCK;
 		}
-		if (heal_piece(c, err) != 0)
-			return -1;
+		return content_heal(c, err) == 0 ? PIECE_CHANGED : -1;
 	}
-	if (p->bad || end > p->bytes.len)
+	if (end > p->bytes.len)
 		return error_set(err, ERR_DAMAGED,
 		    "extent %" PRIu64 " is too short", p->extent);
-	return 0;
+	*at = p->bytes.at + offset;
+	return (long)(end - offset);
 }
 
-/* ---- what is elsewhere alone ---- */
+/* ---- all ---- */
 
-/* Small ones are fetched whole, verified and kept before the first byte is
- * served; others are read through, and are fetched by whoever fills the store.
- * What is known to be wrong is not read through either. */
-static int
-keep_small(struct content *c, struct error *err)
-{
-	uint64_t extent = c->piece.extent, begin = c->piece.begin;
-
-	if (c->piece.size > READ_WHOLE_BYTES)
-		return 0;
-	if (fill_extent(c->store, extent, name_bucket(c), name_key(c), err) !=
-	    0)
-		return err->kind == ERR_DAMAGED ? -1 : 0;
-	piece_close(&c->piece);
-	return switch_piece(c, extent, begin, err) == 0 ? 1 : -1;
-}
-
-static int
-read_chunk(struct content *c, uint64_t offset, struct error *err)
-{
-	struct piece *p = &c->piece;
-	size_t len = READ_THROUGH_BYTES;
-	int rc = -1;
-
-	if (p->size - offset < len)
-		len = (size_t)(p->size - offset);
-	if (p->chunk == NULL && (p->chunk = malloc(READ_THROUGH_BYTES)) == NULL)
-		return error_nomem(err);
-	p->chunk_len = 0;
-	if ((p->remote = remote_hold(c->store)) == NULL)
-		return error_set(err, ERR_IO,
-		    "its bytes are at a destination, and none is there");
-	if (p->copy == NULL)
-		p->copy = p->remote->open_place(
-		    p->remote->context, buffer_slice(&p->bytes), p->size, err);
-	if (p->copy != NULL)
-		rc = p->remote->read(p->copy, offset, p->chunk, len, err);
-	remote_release(c->store);
-	if (rc != 0)
-		return -1;
-	p->chunk_begin = offset;
-	p->chunk_len = len;
-	atomic_fetch_add(&c->store->read_through_bytes, len);
-	return 0;
-}
-
-static long
-read_remote(struct content *c, uint64_t offset, uint64_t end, int nowait,
-    const char **at, struct error *err)
-{
-	struct piece *p = &c->piece;
-	uint64_t left;
-
-	if (offset < p->chunk_begin ||
-	    offset >= p->chunk_begin + p->chunk_len) {
-		if (nowait)
-			return CONTENT_WOULD_BLOCK;
-		if (read_chunk(c, offset, err) != 0)
-			return -1;
-	}
-	*at = p->chunk + (offset - p->chunk_begin);
-	left = p->chunk_begin + p->chunk_len - offset;
-	return (long)(left < end - offset ? left : end - offset);
-}
+/* What is healed, fetched or given up meanwhile changes more than once only
+ * when much happens at once. */
+#define CHANGES_MAX 4
 
 long
 content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
@@ -553,7 +334,8 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 {
 	const struct part *part;
 	uint64_t begin = 0;
-	int rc;
+	unsigned changes;
+	long got = 0;
 
 	if (end > c->size)
 		end = c->size;
@@ -569,20 +351,28 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 	}
 	offset -= begin;
 	end -= begin;
-	if (c->piece.kind == EXTENT_REMOTE && c->piece.chunk_len == 0) {
-		if (nowait)
-			return CONTENT_WOULD_BLOCK;
-		if ((rc = keep_small(c, err)) < 0)
-			return -1;
-		if (rc == 0)
-			error_clear(err);
+	for (changes = 0; changes < CHANGES_MAX; changes++) {
+		switch (c->piece.kind) {
+		case EXTENT_REMOTE:
+			got = content_read_remote(
+			    c, offset, end, nowait, at, err);
+			break;
+		case EXTENT_FILE:
+			got = content_read_file(
+			    c, offset, end, memory, room, nowait, at, err);
+			break;
+		default:
+			got = read_inline(c, offset, end, nowait, at, err);
+		}
+		if (got != PIECE_CHANGED)
+			return got;
 	}
-	if (c->piece.kind == EXTENT_REMOTE)
-		return read_remote(c, offset, end, nowait, at, err);
-	if (c->piece.kind == EXTENT_FILE)
-		return read_file(c, offset, end, memory, room, nowait, at, err);
-	if ((rc = have_inline(c, end, nowait, err)) != 0)
-		return rc;
-	*at = c->piece.bytes.at + offset;
-	return (long)(end - offset);
+	return error_set(err, ERR_BUSY,
+	    "extent %" PRIu64 " is being moved: come again", c->piece.extent);
+}
+
+int
+content_is_away(const struct content *c)
+{
+	return c->piece.kind == EXTENT_REMOTE;
 }

@@ -22,7 +22,7 @@ struct content_writer {
 void
 content_owner_encode(struct buffer *b, const struct content_owner *o)
 {
-	buffer_add_u8(b, 1);
+	buffer_add_u8(b, o->place.len > 0 ? 2 : 1);
 	buffer_add_be64(b, o->upload);
 	buffer_add_be16(b, o->part);
 	buffer_add_be16(b, (uint16_t)o->bucket.len);
@@ -31,6 +31,11 @@ content_owner_encode(struct buffer *b, const struct content_owner *o)
 	buffer_add_slice(b, o->key);
 	buffer_add_be32(b, (uint32_t)o->record.len);
 	buffer_add_slice(b, o->record);
+	if (o->place.len == 0)
+		return;
+	buffer_add_be16(b, (uint16_t)o->place.len);
+	buffer_add_slice(b, o->place);
+	buffer_add_be64(b, o->place_offset);
 }
 
 int
@@ -41,15 +46,18 @@ content_owner_decode(
 	uint8_t format;
 
 	format = reader_u8(&r);
-	if (format > 1)
+	if (format > 2)
 		return error_set(err, ERR_FORMAT,
-		    "an extent's owner has format %u, this program knows 1",
+		    "an extent's owner has format %u, this program knows up to "
+		    "2",
 		    format);
 	o->upload = reader_be64(&r);
 	o->part = reader_be16(&r);
 	o->bucket = reader_slice16(&r);
 	o->key = reader_slice16(&r);
 	o->record = reader_slice32(&r);
+	o->place = format == 2 ? reader_slice16(&r) : SLICE_NULL;
+	o->place_offset = format == 2 ? reader_be64(&r) : 0;
 	if (r.failed || format == 0)
 		return error_set(
 		    err, ERR_DAMAGED, "an extent's owner cannot be read");

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
-#include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "store/extents.h"
 #include "store/internal.h"
 #include "store/txn.h"
 
@@ -21,30 +21,16 @@ apply_mark(struct store_txn *txn, struct change *change)
 {
 	struct mark *m = change_of(change, struct mark, change);
 	struct extent_record rec;
-	struct buffer memory = BUFFER_INIT;
-	struct slice value;
-	uint8_t be[8];
 	int rc;
 
-	rc = index_get_u64(txn->txn, txn_dbi(txn, DB_EXTENTS), m->extent,
-	    &value, &change->err);
+	rc = extents_get(txn->txn, txn->index, m->extent, &rec, &change->err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (extent_decode(value, &rec, &change->err) != 0)
-		return -1;
 	m->fresh = 0;
 	if (rec.flags & EXTENT_DAMAGED)
 		return 0;
 	rec.flags |= EXTENT_DAMAGED;
-	extent_encode(&memory, &rec);
-	be64_put(be, m->extent);
-	if (memory.failed)
-		rc = error_nomem(&change->err);
-	else
-		rc = txn_put(txn, DB_EXTENTS,
-		    (struct slice){ (char *)be, sizeof(be) },
-		    buffer_slice(&memory), 0, &change->err);
-	buffer_free(&memory);
+	rc = extents_put(txn, m->extent, &rec, &change->err);
 	m->fresh = rc == 0;
 	return rc;
 }
@@ -93,28 +79,15 @@ apply_healed(struct store_txn *txn, struct change *change)
 {
 	struct mend *m = change_of(change, struct mend, change);
 	struct extent_record rec;
-	struct buffer memory = BUFFER_INIT;
-	struct slice value;
-	uint8_t be[8];
 	int rc;
 
-	rc = index_get_u64(txn->txn, txn_dbi(txn, DB_EXTENTS), m->extent,
-	    &value, &change->err);
+	rc = extents_get(txn->txn, txn->index, m->extent, &rec, &change->err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (extent_decode(value, &rec, &change->err) != 0)
-		return -1;
 	rec.flags &= (uint8_t)~EXTENT_DAMAGED;
 	if (rec.kind == EXTENT_INLINE && m->bytes.len == rec.size)
 		rec.bytes = m->bytes;
-	extent_encode(&memory, &rec);
-	be64_put(be, m->extent);
-	rc = memory.failed
-	    ? error_nomem(&change->err)
-	    : txn_put(txn, DB_EXTENTS, (struct slice){ (char *)be, sizeof(be) },
-		  buffer_slice(&memory), 0, &change->err);
-	buffer_free(&memory);
-	return rc;
+	return extents_put(txn, m->extent, &rec, &change->err);
 }
 
 int

@@ -56,12 +56,28 @@ int extent_seal(struct extent_writer *, uint64_t id, struct slice owner,
  * durably. Who reads the old file goes on with that. */
 int extent_replace(
     struct extent_writer *, uint64_t id, struct slice owner, struct error *err);
+/* Before the first byte: the data is only summed, and what is sealed or takes
+ * the name is a file whose data is not here (extent_is_shed()): a hole in its
+ * place, with the block table by which copies elsewhere are verified. */
+void extent_sum_only(struct extent_writer *);
 /* Frees the writer; the file too if it was not sealed. NULL is allowed. */
 void extent_free(struct extent_writer *);
+
+/* Gives up the data of a file: one whose data is not here, with the same block
+ * table and this owner, takes its name at once, durably. Who reads the old file
+ * goes on with that. */
+int extent_shed(
+    struct extent_dir *, uint64_t id, struct slice owner, struct error *err);
 
 /* Makes the names in the directory of id durable; with parent, extents/ too. */
 int extent_sync_directory(
     struct extent_dir *, uint64_t id, int parent, struct error *err);
+/* What is known of a file without opening it. 0, or -1 when it is not there. */
+struct extent_stat {
+	uint64_t size, allocated; /* of the file, in bytes */
+	int64_t read_s;           /* when extent_touch() last told of a read */
+};
+int extent_look(struct extent_dir *, uint64_t id, struct extent_stat *);
 /* Removes the file; one that is not there is no error. */
 int extent_unlink(struct extent_dir *, uint64_t id, struct error *err);
 
@@ -88,6 +104,16 @@ struct extent_reader *extent_open_direct(
     struct extent_dir *, uint64_t id, struct error *err);
 void extent_close(struct extent_reader *); /* NULL is allowed */
 uint64_t extent_reader_size(const struct extent_reader *);
+/* Whether its data is not here. Its blocks then cannot be read, but verify what
+ * comes from elsewhere. */
+int extent_is_shed(const struct extent_reader *);
+/* The block table's entries [first, first + n), big-endian. 0, or -1 and *err.
+ */
+int extent_table(struct extent_reader *, uint64_t first, size_t n, void *table,
+    struct error *err);
+/* Someone reads it: remembered in the file's access time, which nothing else
+ * changes, when that is an hour old. Never synced. */
+void extent_touch(struct extent_reader *);
 /* The file, which begins with the data; for sendfile(2). The reader owns it. */
 int extent_reader_fd(const struct extent_reader *);
 /* Reads blocks [first, first + n), n >= 1, into memory and verifies them; bytes

@@ -367,6 +367,21 @@ extent_unlink(struct extent_dir *d, uint64_t id, struct error *err)
 	return 0;
 }
 
+int
+extent_look(struct extent_dir *d, uint64_t id, struct extent_stat *out)
+{
+	char path[EXTENT_PATH_BYTES];
+	struct stat st;
+
+	extent_path(id, path);
+	if (fstatat(d->extents_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return -1;
+	out->size = (uint64_t)st.st_size;
+	out->allocated = (uint64_t)st.st_blocks * 512;
+	out->read_s = st.st_atim.tv_sec;
+	return 0;
+}
+
 /* A name that is a number as this program writes it: 0, or -1. */
 static int
 number_of(const char *name, uint64_t *number)

@@ -18,7 +18,9 @@
  *
  *        0   8   "HFEXTENT"
  *        8   1   format, 1
- *        9   3   zero
+ *        9   1   1 when the data is not here (the bytes from 0 to size are a
+ *                hole), else 0
+ *       10   2   zero
  *       12   4   owner_len, at most 1 MiB
  *       16   8   size
  *       24   8   id of the extent, so that a file under a wrong name is noticed
@@ -47,6 +49,7 @@ extent_footer_encode(
 	memset(bytes, 0, EXTENT_FOOTER_BYTES);
 	memcpy(bytes, magic, sizeof(magic));
 	bytes[8] = EXTENT_FORMAT;
+	bytes[9] = f->shed != 0;
 	be32_put(bytes + 12, f->owner_len);
 	be64_put(bytes + 16, f->size);
 	be64_put(bytes + 24, f->id);
@@ -71,13 +74,15 @@ extent_footer_decode(const uint8_t bytes[EXTENT_FOOTER_BYTES],
 		    "up to %u",
 		    (unsigned)bytes[8], (unsigned)EXTENT_FORMAT);
 
+	f->shed = bytes[9] == 1;
 	f->owner_len = be32_get(bytes + 12);
 	f->size = be64_get(bytes + 16);
 	f->id = be64_get(bytes + 24);
 	f->table_crc = be32_get(bytes + 32);
 	f->owner_crc = be32_get(bytes + 36);
 
-	if (bytes[8] != EXTENT_FORMAT || f->owner_len > EXTENT_OWNER_MAX)
+	if (bytes[8] != EXTENT_FORMAT || bytes[9] > 1 ||
+	    f->owner_len > EXTENT_OWNER_MAX)
 		return error_set(
 		    err, ERR_DAMAGED, "the footer's fields make no sense");
 	/* size <= file_len keeps the sum from wrapping. */

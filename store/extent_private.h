@@ -46,6 +46,7 @@ int extent_relink(struct extent_dir *, int fd, const char *tmp_name,
 #define EXTENT_OWNER_MAX (1024 * 1024)
 
 struct extent_footer {
+	int shed; /* the data is not here: the file is sparse in its place */
 	uint64_t id;
 	uint64_t size; /* of the data */
 	uint32_t owner_len;

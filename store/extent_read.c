@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/checksum.h"
@@ -27,9 +28,13 @@
 /* From this size on the kernel is told that reading goes on. */
 #define SEQUENTIAL_BYTES (4 * 1024 * 1024)
 
+/* How coarsely it is remembered when a file was read last. */
+#define TOUCH_S 3600
+
 struct extent_reader {
 	int fd;
-	int direct_fd; /* the same file past the page cache; -1: none */
+	int64_t read_s; /* the access time when it was opened */
+	int direct_fd;  /* the same file past the page cache; -1: none */
 	uint64_t id;
 	struct extent_footer footer;
 	uint64_t blocks;
@@ -90,6 +95,7 @@ read_trailer(int fd, uint64_t id, int nowait, struct extent_reader **reader,
 	if ((r = malloc(sizeof(*r) + (size_t)room * 4)) == NULL)
 		return error_nomem(err);
 	r->fd = fd;
+	r->read_s = st.st_atim.tv_sec;
 	r->direct_fd = -1;
 	r->id = id;
 	r->footer = f;
@@ -124,19 +130,34 @@ extent_reader_of(
 	return r;
 }
 
+#define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+
+/* Reading alone is not to change the access time: see extent_touch(). Whoever
+ * does not own the file may not ask for that. */
+static int
+open_plain(int at, const char *path, int flags)
+{
+	int fd;
+
+	fd = openat(at, path, READ_FLAGS | flags | O_NOATIME);
+	if (fd == -1 && errno == EPERM)
+		fd = openat(at, path, READ_FLAGS | flags);
+	return fd;
+}
+
 /* Opens without waiting for a directory or inode to be read; -1 and EAGAIN if
  * that would be needed. An old kernel opens as usual. */
 static int
 open_cached(int at, const char *path)
 {
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW,
+	struct open_how how = { .flags = READ_FLAGS | O_NOATIME,
 		.resolve = RESOLVE_CACHED };
 	long fd;
 
 	fd = syscall(SYS_openat2, at, path, &how, sizeof(how));
 	if (fd >= 0 || (errno != ENOSYS && errno != EINVAL && errno != EPERM))
 		return (int)fd;
-	return openat(at, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return open_plain(at, path, 0);
 }
 
 static struct extent_reader *
@@ -151,8 +172,7 @@ open_reader(struct extent_dir *d, uint64_t id, int nowait, int *would_block,
 	if (nowait)
 		fd = open_cached(d->extents_fd, path);
 	else
-		fd = openat(
-		    d->extents_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = open_plain(d->extents_fd, path, 0);
 	if (fd != -1)
 		r = extent_reader_of(fd, id, nowait, would_block, err);
 	else if (nowait && errno == EAGAIN)
@@ -191,8 +211,7 @@ extent_open_direct(struct extent_dir *d, uint64_t id, struct error *err)
 		return NULL;
 	extent_path(id, path);
 	/* Not every file system can; then it is read as always. */
-	r->direct_fd = openat(
-	    d->extents_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
+	r->direct_fd = open_plain(d->extents_fd, path, O_DIRECT);
 	return r;
 }
 
@@ -211,6 +230,24 @@ uint64_t
 extent_reader_size(const struct extent_reader *r)
 {
 	return r->footer.size;
+}
+
+int
+extent_is_shed(const struct extent_reader *r)
+{
+	return r->footer.shed;
+}
+
+void
+extent_touch(struct extent_reader *r)
+{
+	struct timespec times[2] = { { 0, UTIME_NOW }, { 0, UTIME_OMIT } };
+	int64_t now = time(NULL);
+
+	if (now >= r->read_s && now - r->read_s < TOUCH_S)
+		return;
+	r->read_s = now;
+	(void)futimens(r->fd, times);
 }
 
 int
@@ -286,16 +323,19 @@ extent_read_blocks(struct extent_reader *r, uint64_t first, size_t n,
 	size_t i, len, block_len;
 	int rc;
 
+	*bad_block = first;
 	if (n == 0 || first >= r->blocks || n > r->blocks - first)
 		return error_set(err, ERR_INTERNAL,
 		    "extent %" PRIu64 ": blocks %" PRIu64 " + %zu of %" PRIu64,
 		    r->id, first, n, r->blocks);
+	if (r->footer.shed)
+		return error_set(err, ERR_DAMAGED,
+		    "extent %" PRIu64 ": its data is not here", r->id);
 	offset = first * EXTENT_BLOCK_BYTES;
 	len = n * EXTENT_BLOCK_BYTES;
 	if (len > r->footer.size - offset)
 		len = (size_t)(r->footer.size - offset);
 
-	*bad_block = first;
 	if (read_direct(r, p, len, offset) != 0 &&
 	    (rc = read_at(r->fd, p, len, offset, nowait, err)) != 0)
 		goto fail;
@@ -329,6 +369,20 @@ extent_verify_block(struct extent_reader *r, uint64_t block, const void *bytes,
 		    "extent %" PRIu64 ": %zu bytes for block %" PRIu64, r->id,
 		    len, block);
 	return verify_block(r, block, bytes, len, 0, err);
+}
+
+int
+extent_table(struct extent_reader *r, uint64_t first, size_t n, void *table,
+    struct error *err)
+{
+	if (first > r->blocks || n > r->blocks - first)
+		return error_set(err, ERR_INTERNAL,
+		    "extent %" PRIu64 ": entries %" PRIu64 " + %zu of %" PRIu64,
+		    r->id, first, n, r->blocks);
+	if (pread_full(r->fd, table, n * 4, r->footer.size + first * 4, err) !=
+	    0)
+		return error_add(err, "extent %" PRIu64, r->id);
+	return 0;
 }
 
 int

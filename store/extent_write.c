@@ -28,6 +28,7 @@ struct extent_writer {
 	struct extent_dir *dir;
 	int fd;
 	int sealed;
+	int sum_only;
 	char tmp_name[24]; /* NAMING_RENAME; else empty */
 
 	uint64_t size;    /* bytes taken: written ones and gathered ones */
@@ -152,6 +153,8 @@ extent_append(
 
 	if (sum(w, p, len, err) != 0)
 		return -1;
+	if (w->sum_only)
+		return 0;
 	while (len > 0) {
 		if (w->gathered == 0 && len >= DIRECT_BYTES)
 			return put(w, p, len, err);
@@ -172,6 +175,12 @@ extent_append(
 		}
 	}
 	return 0;
+}
+
+void
+extent_sum_only(struct extent_writer *w)
+{
+	w->sum_only = 1;
 }
 
 uint64_t
@@ -224,10 +233,14 @@ put_trailer(
 	if (owner.len > EXTENT_OWNER_MAX)
 		return error_set(err, ERR_TOO_LARGE,
 		    "%zu bytes are too many for an extent's owner", owner.len);
-	if (w->size % EXTENT_BLOCK_BYTES != 0 && table_add(w, w->crc, err) != 0)
+	if (w->n_table < extent_blocks(w->size) &&
+	    table_add(w, w->crc, err) != 0)
 		return -1;
 
 	table_len = (size_t)w->n_table * 4;
+	if (w->sum_only)
+		w->written = w->size;
+	f.shed = w->sum_only;
 	f.id = id;
 	f.size = w->size;
 	f.owner_len = (uint32_t)owner.len;
@@ -282,6 +295,50 @@ extent_replace(
 
 fail:
 	return error_add(err, "extent %" PRIu64, id);
+}
+
+#define TABLE_STEP_BLOCKS 1024
+
+/* Takes over what a reader's file says of its data. */
+static int
+take_table(struct extent_writer *w, struct extent_reader *r, struct error *err)
+{
+	uint64_t size = extent_reader_size(r), n = extent_blocks(size), at;
+	size_t step;
+
+	if ((w->table = malloc((size_t)n * 4 + 1)) == NULL)
+		return error_nomem(err);
+	for (at = 0; at < n; at += step) {
+		step = n - at < TABLE_STEP_BLOCKS ? (size_t)(n - at)
+						  : TABLE_STEP_BLOCKS;
+		if (extent_table(r, at, step, w->table + at * 4, err) != 0)
+			return -1;
+	}
+	w->n_table = w->table_room = n;
+	w->size = size;
+	return 0;
+}
+
+int
+extent_shed(
+    struct extent_dir *d, uint64_t id, struct slice owner, struct error *err)
+{
+	struct extent_writer *w = NULL;
+	struct extent_reader *r;
+	int rc = -1;
+
+	if ((r = extent_open(d, id, err)) == NULL)
+		return -1;
+	if (extent_check_trailer(r, err) != 0 ||
+	    (w = extent_begin(d, UINT64_MAX, err)) == NULL)
+		goto out;
+	extent_sum_only(w);
+	if (take_table(w, r, err) == 0)
+		rc = extent_replace(w, id, owner, err);
+out:
+	extent_free(w);
+	extent_close(r);
+	return rc;
 }
 
 void

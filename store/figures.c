@@ -57,6 +57,7 @@ store_figures(struct store *store, struct store_figures *f)
 {
 	struct committer_figures c;
 	struct scrub_figures scrub;
+	struct tier_marks marks;
 	enum space_band band;
 	MDB_envinfo info;
 	MDB_stat stat;
@@ -74,6 +75,14 @@ store_figures(struct store *store, struct store_figures *f)
 	f->filled_contents = atomic_load(&store->filled_contents);
 	f->filled_bytes = atomic_load(&store->filled_bytes);
 	f->read_through_bytes = atomic_load(&store->read_through_bytes);
+	tier_marks(store, &marks);
+	f->tier_high_bytes = marks.high;
+	f->tier_low_bytes = marks.low;
+	f->away_contents = atomic_load(&store->tier.away_contents);
+	f->away_bytes = atomic_load(&store->tier.away_bytes);
+	f->dropped_contents = atomic_load(&store->tier.dropped_contents);
+	f->dropped_bytes = atomic_load(&store->tier.dropped_bytes);
+	f->damaged_elsewhere = atomic_load(&store->damaged_elsewhere);
 	scrubber_figures(store->scrubber, &scrub);
 	f->scrub_bytes = scrub.bytes;
 	f->scrub_rounds = scrub.rounds;

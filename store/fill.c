@@ -3,10 +3,12 @@
 
 #include "base/checksum.h"
 #include "base/digest.h"
-#include "base/encode.h"
 #include "base/error.h"
 #include "store/adopt.h"
+#include "store/away.h"
+#include "store/extents.h"
 #include "store/internal.h"
+#include "store/tier.h"
 #include "store/txn.h"
 
 /* Contents that are elsewhere alone, fetched. The extent keeps its number: its
@@ -20,7 +22,9 @@ struct filling {
 	uint64_t id;
 	struct extent_record rec;
 	struct buffer memory;
-	struct extent_writer *file; /* NULL: small enough for the index */
+	struct extent_reader *table; /* of a file whose data is not here */
+	struct extent_writer *file;  /* NULL: small enough for the index */
+	int table_only;
 	struct buffer bytes;
 	struct digest *md5;
 };
@@ -37,16 +41,11 @@ apply_filled(struct store_txn *txn, struct change *change)
 {
 	struct filled *f = change_of(change, struct filled, change);
 	struct extent_record rec;
-	struct slice value;
-	uint8_t be[8];
 	int rc;
 
-	rc = index_get_u64(
-	    txn->txn, txn_dbi(txn, DB_EXTENTS), f->id, &value, &change->err);
+	rc = extents_get(txn->txn, txn->index, f->id, &rec, &change->err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (extent_decode(value, &rec, &change->err) != 0)
-		return -1;
 	/* Let go of meanwhile: the reaper, who waits for us, takes the file. */
 	if (rec.kind != EXTENT_REMOTE || rec.references == 0)
 		return 0;
@@ -54,20 +53,26 @@ apply_filled(struct store_txn *txn, struct change *change)
 	rec.bytes = f->bytes;
 	rec.crc32c =
 	    f->bytes.len > 0 ? crc32c(0, f->bytes.at, f->bytes.len) : 0;
-	buffer_clear(&txn->scratch);
-	extent_encode(&txn->scratch, &rec);
-	if (txn->scratch.failed)
-		return error_nomem(&change->err);
-	be64_put(be, f->id);
-	return txn_put(txn, DB_EXTENTS,
-	    (struct slice){ (char *)be, sizeof(be) },
-	    buffer_slice(&txn->scratch), 0, &change->err);
+	return extents_put(txn, f->id, &rec, &change->err);
 }
 
+/* Bytes from elsewhere, whose blocks are verified where a table is here. */
 static int
-take(struct filling *f, const char *bytes, size_t len, struct error *err)
+take(struct filling *f, uint64_t at, const char *bytes, size_t len,
+    struct error *err)
 {
-	digest_update(f->md5, bytes, len);
+	size_t done, n;
+
+	for (done = 0; f->table != NULL && done < len; done += n) {
+		n = len - done < EXTENT_BLOCK_BYTES ? len - done
+						    : EXTENT_BLOCK_BYTES;
+		if (extent_verify_block(f->table,
+			(at + done) / EXTENT_BLOCK_BYTES, bytes + done, n,
+			err) != 0)
+			return error_add(err, "the copy outside");
+	}
+	if (f->table == NULL)
+		digest_update(f->md5, bytes, len);
 	if (f->file != NULL)
 		return extent_append(f->file, bytes, len, err);
 	buffer_add(&f->bytes, bytes, len);
@@ -75,35 +80,31 @@ take(struct filling *f, const char *bytes, size_t len, struct error *err)
 }
 
 static int
-fetch(struct filling *f, const struct remote *remote, struct error *err)
+fetch(struct filling *f, struct error *err)
 {
+	struct away away = { .store = f->store,
+		.extent = f->id,
+		.size = f->rec.size,
+		.place = f->rec.place,
+		.place_offset = f->rec.place_offset };
 	char *chunk = malloc(CHUNK_BYTES);
-	void *copy = NULL;
 	uint64_t at;
 	size_t len;
-	int rc = -1;
+	int rc = 0;
 
-	if (chunk == NULL) {
-		error_nomem(err);
-		goto out;
-	}
-	copy =
-	    remote->open_place(remote->context, f->rec.place, f->rec.size, err);
-	if (copy == NULL)
-		goto out;
-	for (at = 0, rc = 0; at < f->rec.size && rc == 0; at += len) {
+	if (chunk == NULL)
+		return error_nomem(err);
+	for (at = 0; at < f->rec.size && rc == 0; at += len) {
 		len = f->rec.size - at < CHUNK_BYTES
 		    ? (size_t)(f->rec.size - at)
 		    : CHUNK_BYTES;
 		rc = atomic_load(&f->store->heal.stopping)
 		    ? error_set(err, ERR_CLOSING, "the server is stopping")
-		    : remote->read(copy, at, chunk, len, err);
+		    : away_read(&away, at, chunk, len, err);
 		if (rc == 0)
-			rc = take(f, chunk, len, err);
+			rc = take(f, at, chunk, len, err);
 	}
-out:
-	if (copy != NULL)
-		remote->close(copy);
+	away_close(&away);
 	free(chunk);
 	return rc;
 }
@@ -113,6 +114,8 @@ verify(struct filling *f, struct error *err)
 {
 	uint8_t md5[MD5_BYTES];
 
+	if (f->table != NULL)
+		return 0;
 	digest_final(f->md5, md5);
 	if (f->rec.md5.len == 0 || memcmp(md5, f->rec.md5.at, MD5_BYTES) == 0)
 		return 0;
@@ -120,90 +123,180 @@ verify(struct filling *f, struct error *err)
 	    "the copy outside does not have the MD5 that its object has");
 }
 
-/* Names the file after the object, for a rebuild. */
+/* Whose bytes these are: as the old file says, else the object that is read. */
 static int
-seal(
-    struct filling *f, struct slice bucket, struct slice key, struct error *err)
+make_owner(struct filling *f, struct slice bucket, struct slice key,
+    struct buffer *encoded, struct error *err)
 {
 	struct content_owner owner = { .bucket = bucket, .key = key };
-	struct buffer record = BUFFER_INIT, encoded = BUFFER_INIT,
-		      memory = BUFFER_INIT;
+	struct buffer record = BUFFER_INIT, memory = BUFFER_INIT;
 	struct object_record rec = { 0 };
-	int rc;
+	int rc = 0;
 
-	if (store_object(
-		f->store, bucket, key, 0, &rec, &memory, NULL, NULL, NULL) != 0)
-		rec = (struct object_record){ .size = f->rec.size };
-	object_encode(&record, &rec);
-	owner.record = buffer_slice(&record);
-	content_owner_encode(&encoded, &owner);
-	rc = encoded.failed || record.failed
-	    ? error_nomem(err)
-	    : extent_replace(f->file, f->id, buffer_slice(&encoded), err);
+	if (f->table != NULL &&
+	    (extent_owner(f->table, &memory, err) != 0 ||
+		content_owner_decode(buffer_slice(&memory), &owner, err) != 0))
+		rc = -1;
+	else if (f->table == NULL) {
+		if (store_object(f->store, bucket, key, 0, &rec, &memory, NULL,
+			NULL, NULL) != 0)
+			rec = (struct object_record){ .size = f->rec.size };
+		object_encode(&record, &rec);
+		owner.record = buffer_slice(&record);
+	}
+	owner.place = f->table_only ? f->rec.place : SLICE_NULL;
+	owner.place_offset = f->rec.place_offset;
+	if (rc == 0)
+		content_owner_encode(encoded, &owner);
+	if (rc == 0 && (encoded->failed || record.failed))
+		rc = error_nomem(err);
 	buffer_free(&record);
-	buffer_free(&encoded);
 	buffer_free(&memory);
 	return rc;
 }
 
+/* Once it is here: its file, and what the index says. Nobody gives the extent
+ * up between the two. */
 static int
-fill(struct filling *f, const struct remote *remote, struct slice bucket,
-    struct slice key, struct error *err)
+settle(struct filling *f, struct slice owner, struct error *err)
 {
 	struct filled filled = { .id = f->id, .size = f->rec.size };
+	int rc = 0;
 
+	filled.bytes = f->file == NULL ? buffer_slice(&f->bytes) : SLICE_NULL;
+	pthread_rwlock_rdlock(&f->store->tier.moving);
+	if (f->file != NULL)
+		rc = extent_replace(f->file, f->id, owner, err);
+	if (rc == 0 && !f->table_only &&
+	    store_submit(f->store, &filled.change, apply_filled, NULL, 0) !=
+		0) {
+		*err = filled.change.err;
+		rc = -1;
+	}
+	pthread_rwlock_unlock(&f->store->tier.moving);
+	return rc;
+}
+
+static int
+begin(struct filling *f, struct error *err)
+{
 	if ((f->md5 = digest_new(DIGEST_MD5)) == NULL)
 		return error_nomem(err);
-	if (space_admit(f->store->space, f->rec.size, err) != 0)
+	if (!f->table_only && tier_admit(f->store, f->rec.size, err) != 0)
 		return -1;
-	if (f->rec.size > f->store->inline_max_bytes &&
-	    (f->file = extent_begin(f->store->extents, f->rec.size, err)) ==
-		NULL)
+	if (!f->table_only && f->rec.size <= f->store->inline_max_bytes)
+		return 0;
+	f->file = extent_begin(f->store->extents, f->rec.size, err);
+	if (f->file == NULL)
 		return -1;
-	if (fetch(f, remote, err) != 0 || verify(f, err) != 0 ||
-	    (f->file != NULL && seal(f, bucket, key, err) != 0))
-		return -1;
-	filled.bytes = f->file == NULL ? buffer_slice(&f->bytes) : SLICE_NULL;
-	if (store_submit(f->store, &filled.change, apply_filled, NULL, 0) !=
-	    0) {
-		*err = filled.change.err;
-		return -1;
-	}
-	atomic_fetch_add(&f->store->filled_contents, 1);
-	atomic_fetch_add(&f->store->filled_bytes, f->rec.size);
+	if (f->table_only)
+		extent_sum_only(f->file);
 	return 0;
 }
 
-int
-fill_extent(struct store *store, uint64_t extent, struct slice bucket,
-    struct slice key, struct error *err)
+static int
+fill(
+    struct filling *f, struct slice bucket, struct slice key, struct error *err)
 {
-	struct filling f = { .store = store, .id = extent };
-	const struct remote *remote;
+	struct buffer owner = BUFFER_INIT;
+	int rc = -1;
+
+	if (begin(f, err) == 0 && fetch(f, err) == 0 && verify(f, err) == 0 &&
+	    (f->file == NULL || make_owner(f, bucket, key, &owner, err) == 0))
+		rc = settle(f, buffer_slice(&owner), err);
+	buffer_free(&owner);
+	if (rc != 0) {
+		if (err->kind == ERR_DAMAGED)
+			tier_tell_damage(f->store, f->id, 0, err);
+		return -1;
+	}
+	if (f->table_only)
+		return 0;
+	atomic_fetch_add(&f->store->filled_contents, 1);
+	atomic_fetch_add(&f->store->filled_bytes, f->rec.size);
+	tier_moved(f->store);
+	return 0;
+}
+
+/* The block table, where the data was once. */
+static void
+open_table(struct filling *f)
+{
+	f->table = extent_open(f->store->extents, f->id, NULL);
+	if (f->table != NULL && extent_is_shed(f->table) &&
+	    extent_reader_size(f->table) == f->rec.size &&
+	    extent_check_trailer(f->table, NULL) == 0)
+		return;
+	extent_close(f->table);
+	f->table = NULL;
+}
+
+static int
+fill_one(struct store *store, uint64_t extent, struct slice bucket,
+    struct slice key, int table_only, struct error *err)
+{
+	struct filling f = {
+		.store = store, .id = extent, .table_only = table_only
+	};
 	int rc = -1;
 
 	if (ids_pin(&store->ids, extent) != 0)
 		return error_nomem(err);
 	if (heal_record(store, extent, &f.rec, &f.memory, err) != 0)
 		goto out;
-	if (f.rec.kind != EXTENT_REMOTE) {
-		rc = 0;
+	rc = 0;
+	if (f.rec.kind != EXTENT_REMOTE)
 		goto out;
-	}
-	if ((remote = remote_hold(store)) == NULL) {
-		error_set(err, ERR_IO,
-		    "its bytes are at a destination, and none is there");
-		goto out;
-	}
-	rc = fill(&f, remote, bucket, key, err);
-	remote_release(store);
+	open_table(&f);
+	if (!table_only || f.table == NULL)
+		rc = fill(&f, bucket, key, err);
 out:
 	ids_unpin(&store->ids, extent);
 	extent_free(f.file);
+	extent_close(f.table);
 	digest_free(f.md5);
 	buffer_free(&f.bytes);
 	buffer_free(&f.memory);
 	return rc;
+}
+
+int
+fill_extent(struct store *store, uint64_t extent, struct slice bucket,
+    struct slice key, struct error *err)
+{
+	return fill_one(store, extent, bucket, key, 0, err);
+}
+
+int
+fill_table(struct store *store, uint64_t extent, struct slice bucket,
+    struct slice key, struct error *err)
+{
+	return fill_one(store, extent, bucket, key, 1, err);
+}
+
+/* What of a content is away, fetched one by one: 1, 0 when there was nothing to
+ * do, -1 and *err. */
+static int
+fill_chain(struct store *store, const struct extent_record *chain,
+    struct slice bucket, struct slice key, struct error *err)
+{
+	struct buffer record = BUFFER_INIT;
+	struct extent_record rec;
+	struct chain_entry e;
+	int rc = 0, any = 0;
+	size_t i;
+
+	for (i = 0; i < chain->n_entries && rc == 0; i++) {
+		if (chain_get(chain, i, &e) != 0 || e.extent == 0)
+			continue;
+		rc = heal_record(store, e.extent, &rec, &record, err);
+		if (rc == 0 && rec.kind == EXTENT_REMOTE) {
+			rc = fill_extent(store, e.extent, bucket, key, err);
+			any = 1;
+		}
+	}
+	buffer_free(&record);
+	return rc != 0 ? -1 : any;
 }
 
 int
@@ -213,23 +306,21 @@ store_fill(struct store *store, struct slice bucket, struct slice key,
 	struct buffer memory = BUFFER_INIT, record = BUFFER_INIT;
 	struct object_record object;
 	struct extent_record rec;
-	struct chain_entry e;
-	uint64_t extent;
 	int rc = -1;
 
 	if (store_object(
 		store, bucket, key, 0, &object, &memory, NULL, NULL, err) != 0)
 		goto out;
 	rc = 0;
-	if ((extent = object.extent) == 0)
+	if (object.extent == 0)
 		goto out;
-	rc = heal_record(store, extent, &rec, &record, err);
-	if (rc == 0 && rec.kind == EXTENT_CHAIN &&
-	    (rec.flags & EXTENT_ADOPTED) && chain_get(&rec, 0, &e) == 0 &&
-	    (extent = e.extent) != 0)
-		rc = heal_record(store, extent, &rec, &record, err);
-	if (rc == 0 && rec.kind == EXTENT_REMOTE)
-		rc = fill_extent(store, extent, bucket, key, err) == 0 ? 1 : -1;
+	rc = heal_record(store, object.extent, &rec, &record, err);
+	if (rc == 0 && rec.kind == EXTENT_CHAIN)
+		rc = fill_chain(store, &rec, bucket, key, err);
+	else if (rc == 0 && rec.kind == EXTENT_REMOTE)
+		rc = fill_extent(store, object.extent, bucket, key, err) == 0
+		    ? 1
+		    : -1;
 out:
 	buffer_free(&memory);
 	buffer_free(&record);

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/workers.h"
+#include "store/away.h"
 #include "store/committer.h"
 #include "store/extent.h"
 #include "store/heal.h"
@@ -14,6 +15,7 @@
 #include "store/remote.h"
 #include "store/space.h"
 #include "store/store.h"
+#include "store/tier.h"
 
 /*
  * What the store's own files share; nobody else includes this. After
@@ -38,7 +40,7 @@ struct store {
 	struct index *index;
 	struct extent_dir *extents;
 	struct space *space;
-	struct workers *workers;
+	struct workers *workers, *far_workers;
 	struct committer *committer;
 	struct reaper *reaper;
 	struct tender *tender;
@@ -50,6 +52,8 @@ struct store {
 	pthread_rwlock_t remote_lock;
 	const struct remote *remote;
 	struct heal_state heal;
+	struct tier_state tier;
+	struct away_state away;
 	uint64_t inline_max_bytes;
 	int journal_on; /* the committer's thread */
 
@@ -59,6 +63,7 @@ struct store {
 	atomic_int incomplete; /* store/remote.h */
 	_Atomic uint64_t filled_contents, filled_bytes;
 	_Atomic uint64_t healed_contents, read_through_bytes;
+	_Atomic uint64_t damaged_elsewhere;
 };
 
 /* Fills in change's functions and hands it to the committer; if it has no done,

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "store/extents.h"
 #include "store/internal.h"
 #include "store/names.h"
 #include "store/versions.h"
@@ -143,6 +144,22 @@ objects_drop(struct store_txn *txn, struct txn_bucket *b, struct slice key,
 	return txn_extent_unref(txn, rec->extent, err);
 }
 
+int
+objects_keep_here(struct store_txn *txn, struct slice bucket, struct slice key,
+    uint64_t extent, struct error *err)
+{
+	int rc;
+
+	rc = extents_away(txn->txn, txn->index, extent, err);
+	if (rc <= 0)
+		return rc;
+	tier_want(txn->store, bucket, key);
+	return error_set(err, ERR_AWAY,
+	    "the bytes of %.*s are at the destination alone and are being "
+	    "fetched, since this needs them here: come again",
+	    (int)(key.len < 200 ? key.len : 200), key.at);
+}
+
 /* Removes the null version from among the versions, if it is there. */
 static int
 drop_null(struct store_txn *txn, struct txn_bucket *b, struct slice key,
@@ -186,6 +203,12 @@ objects_displace(struct store_txn *txn, struct txn_bucket *b, struct slice key,
 		if (current == NULL)
 			return 0;
 		objects_count(b, current, -1);
+		if ((b->record.versioning == VERSIONING_ENABLED ||
+			!current->null_version) &&
+		    objects_keep_here(txn,
+			(struct slice){ b->name, b->name_len }, key,
+			current->extent, err) != 0)
+			return -1;
 		if (b->record.versioning == VERSIONING_ENABLED ||
 		    !current->null_version)
 			return objects_keep(txn, b, key, current, err);

@@ -39,6 +39,11 @@ int objects_put(struct store_txn *, struct txn_bucket *, struct slice key,
     const struct object_record *, struct error *err);
 int objects_keep(struct store_txn *, struct txn_bucket *, struct slice key,
     const struct object_record *, struct error *err);
+/* Before bytes are shared, or kept as an old version: they must be here, since
+ * destinations keep only what is current, under its key. 0, or -1 and ERR_AWAY,
+ * and they are being fetched. */
+int objects_keep_here(struct store_txn *, struct slice bucket, struct slice key,
+    uint64_t extent, struct error *err);
 int objects_drop(struct store_txn *, struct txn_bucket *, struct slice key,
     const struct object_record *, struct error *err);
 void objects_count(struct txn_bucket *, const struct object_record *, int sign);

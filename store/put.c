@@ -59,6 +59,9 @@ apply_put(struct store_txn *txn, struct change *change)
 	} else {
 		if (take_source(txn, p, &memory, err) != 0)
 			goto fail;
+		if (objects_keep_here(txn, p->source_bucket, p->source_key,
+			p->source.extent, err) != 0)
+			goto fail;
 		rec.size = p->source.size;
 		rec.extent = p->source.extent;
 		memcpy(rec.md5, p->source.md5, sizeof(rec.md5));

@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "base/error.h"
+#include "store/extents.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/objects.h"
@@ -132,6 +133,19 @@ store_object(struct store *store, struct slice bucket, struct slice key,
 fail:
 	index_read_end(store->index, txn);
 	return -1;
+}
+
+int
+store_is_away(struct store *store, uint64_t extent)
+{
+	MDB_txn *txn;
+	int away;
+
+	if (extent == 0 || (txn = index_read(store->index, NULL)) == NULL)
+		return 0;
+	away = extents_away(txn, store->index, extent, NULL);
+	index_read_end(store->index, txn);
+	return away == 1;
 }
 
 long

@@ -337,7 +337,8 @@ fill_index(struct rebuild *r, const char *dir, struct error *err)
 
 	if (begin(r, err) == 0 && make_identity(r, err) == 0 &&
 	    set_generation(r, err) == 0 && rebuild_drop_lost(r, err) == 0 &&
-	    rebuild_add_files(r, err) == 0 && commit(r, err) == 0)
+	    rebuild_add_files(r, err) == 0 && rebuild_send_away(r, err) == 0 &&
+	    commit(r, err) == 0)
 		rc = 0;
 	if (r->txn.txn != NULL)
 		mdb_txn_abort(r->txn.txn);

@@ -39,5 +39,7 @@ int rebuild_set_aside(
 int rebuild_drop_lost(struct rebuild *, struct error *err);
 /* Takes in files that the index does not know. */
 int rebuild_add_files(struct rebuild *, struct error *err);
+/* Says of contents whose files have no data that they are elsewhere. */
+int rebuild_send_away(struct rebuild *, struct error *err);
 
 #endif

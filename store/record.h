@@ -151,9 +151,10 @@ struct extent_record {
 	struct slice bytes; /* EXTENT_INLINE */
 	uint32_t n_entries; /* EXTENT_CHAIN */
 	uint8_t checksum_kind;
-	struct slice entries; /* EXTENT_CHAIN: encoded; use chain_get */
-	struct slice place;   /* EXTENT_REMOTE: what the remote knows it by */
-	struct slice md5;     /* EXTENT_REMOTE: of all bytes; may be empty */
+	struct slice entries;  /* EXTENT_CHAIN: encoded; use chain_get */
+	struct slice place;    /* EXTENT_REMOTE: what the remote knows it by */
+	struct slice md5;      /* EXTENT_REMOTE: of all bytes; may be empty */
+	uint64_t place_offset; /* EXTENT_REMOTE: where its bytes begin there */
 };
 
 enum key_right {

@@ -22,6 +22,7 @@
  *checksum as long as its kind says}; `end` never falls, and the last is size
  *	    3 place (remote)
  *	    4 MD5 of the bytes (remote), if it is known
+ *	    5 be64: where they begin at the place (remote), if not at 0
  */
 
 #define EXTENT_FORMAT 1
@@ -33,14 +34,15 @@ enum extent_tag {
 	EXTENT_BYTES = 1,
 	EXTENT_ENTRIES,
 	EXTENT_PLACE,
-	EXTENT_MD5
+	EXTENT_MD5,
+	EXTENT_PLACE_OFFSET
 };
 
 void
 extent_encode(struct buffer *out, const struct extent_record *rec)
 {
 	struct record_fields fields;
-	uint8_t *p;
+	uint8_t offset[8], *p;
 
 	memset(&fields, 0, sizeof(fields));
 	if (rec->kind == EXTENT_INLINE)
@@ -50,6 +52,10 @@ extent_encode(struct buffer *out, const struct extent_record *rec)
 	if (rec->kind == EXTENT_REMOTE) {
 		fields.at[EXTENT_PLACE] = rec->place;
 		fields.at[EXTENT_MD5] = rec->md5;
+		be64_put(offset, rec->place_offset);
+		if (rec->place_offset != 0)
+			fields.at[EXTENT_PLACE_OFFSET] =
+			    (struct slice){ (char *)offset, sizeof(offset) };
 	}
 	p = record_begin(out, EXTENT_FORMAT, EXTENT_FIXED_BYTES, &fields);
 	if (p == NULL)
@@ -95,6 +101,9 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 	rec->entries = fields.at[EXTENT_ENTRIES];
 	rec->place = fields.at[EXTENT_PLACE];
 	rec->md5 = fields.at[EXTENT_MD5];
+	rec->place_offset = fields.at[EXTENT_PLACE_OFFSET].len == 8
+	    ? be64_get((const uint8_t *)fields.at[EXTENT_PLACE_OFFSET].at)
+	    : 0;
 	rec->n_entries = 0;
 
 	if (rec->kind < EXTENT_INLINE || rec->kind > EXTENT_REMOTE)
@@ -108,6 +117,11 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 		    err, "extent", "its bytes are not as many as its size");
 	if (rec->kind == EXTENT_REMOTE &&
 	    (rec->place.len == 0 || (rec->md5.len != 0 && rec->md5.len != 16)))
+		return record_damaged(err, "extent", "its place is wrong");
+	if ((fields.at[EXTENT_PLACE_OFFSET].len != 0 &&
+		(rec->kind != EXTENT_REMOTE ||
+		    fields.at[EXTENT_PLACE_OFFSET].len != 8)) ||
+	    rec->place_offset > OBJECT_MAX_BYTES)
 		return record_damaged(err, "extent", "its place is wrong");
 	if (rec->checksum_kind > CHECKSUM_SHA256)
 		return record_damaged(err, "extent", "its checksum is unknown");

@@ -26,12 +26,19 @@ struct remote {
 	void *(*open)(void *context, struct slice bucket, struct slice key,
 	    const struct object_record *, unsigned *next, struct error *err);
 	/* Bytes [offset, offset + len) of the object; blocks. 0, or -1 and
-	 * *err. */
+	 * *err: ERR_NOT_FOUND (it is not there), ERR_ARCHIVED, ERR_AWAY (it
+	 * cannot be reached now), ERR_CLOSING, ERR_IO. */
 	int (*read)(void *copy, uint64_t offset, void *bytes, size_t len,
 	    struct error *err);
 	void (*close)(void *copy);
 	/* Opens what an EXTENT_REMOTE names by its place. May block. */
 	void *(*open_place)(void *context, struct slice place, uint64_t size,
+	    struct error *err);
+	/* Whether a copy of the object, as the record has it, is elsewhere now,
+	 * whole, published and readable at once: sets *place to what
+	 * open_place() takes. Blocks. 0, or -1 and *err. */
+	int (*verify)(void *context, struct slice bucket, struct slice key,
+	    const struct object_record *, struct buffer *place,
 	    struct error *err);
 	/* While the store is incomplete (store_set_incomplete()): makes sure
 	 * that what is there of a key is known here; blocks. 0, or -1 and
@@ -42,6 +49,13 @@ struct remote {
 	 * bucket: whether all buckets are. Brief. */
 	int (*knows)(void *context, struct slice bucket, struct slice prefix);
 };
+
+/* How many contents are there alone whose place begins with prefix. */
+struct place_use {
+	uint64_t contents, bytes;
+};
+int store_place_use(
+    struct store *, struct slice prefix, struct place_use *, struct error *err);
 
 /* Sets it; NULL: none from now on, waiting for calls under way, which the
  * remote had better end by then. Not owned. */

@@ -373,6 +373,14 @@ space_tend(struct space *s)
 }
 
 void
+space_look(struct space *s)
+{
+	pthread_mutex_lock(&s->lock);
+	(void)look(s, NULL);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
 space_figures(struct space *s, uint64_t *total, uint64_t *free_bytes,
     uint64_t *reserve, enum space_band *band)
 {

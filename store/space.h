@@ -47,6 +47,8 @@ int space_release_ballast(struct space *);
 /* Makes the ballast again if there is room; called now and then by the store.
  */
 void space_tend(struct space *);
+/* Asks the file system now: what is known may be 100 ms old. */
+void space_look(struct space *);
 void space_figures(struct space *, uint64_t *total, uint64_t *free,
     uint64_t *reserve, enum space_band *);
 

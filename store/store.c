@@ -25,6 +25,7 @@
 #define READERS_DEFAULT 64
 #define READERS_OWN 16 /* reaper, scrubber, copies, workers between */
 #define IO_THREADS_DEFAULT 16
+#define FAR_THREADS 16
 #define UPLOAD_AGE_DEFAULT_MS (24ULL * 3600 * 1000)
 
 static void
@@ -273,6 +274,8 @@ store_open(const struct store_options *options, struct error *err)
 	store->dirfd = -1;
 	(void)pthread_rwlock_init(&store->remote_lock, NULL);
 	heal_init(store);
+	tier_init(store);
+	away_init(store);
 	take_options(store, options);
 	n = snprintf(path, sizeof(path), "%s/index", options->dir);
 	if (n < 0 || (size_t)n >= sizeof(path)) {
@@ -296,7 +299,7 @@ store_open(const struct store_options *options, struct error *err)
 		goto fail;
 	store->index = index_open(path, options->map_bytes,
 	    (unsigned)(store->options.readers + store->options.io_threads +
-		READERS_OWN),
+		FAR_THREADS + READERS_OWN),
 	    0, err);
 	if (store->index == NULL)
 		goto fail;
@@ -310,6 +313,9 @@ store_open(const struct store_options *options, struct error *err)
 
 	store->workers = workers_start("io", store->options.io_threads, err);
 	if (store->workers == NULL)
+		goto fail;
+	store->far_workers = workers_start("far", FAR_THREADS, err);
+	if (store->far_workers == NULL)
 		goto fail;
 	if ((store->committer = committer_start(store, &counters, err)) == NULL)
 		goto fail;
@@ -343,6 +349,7 @@ store_close(struct store *store)
 	tender_stop(store->tender);
 	reaper_stop(store->reaper);
 	workers_stop(store->workers);
+	workers_stop(store->far_workers);
 	store->reaper = NULL;
 	committer_stop(store->committer);
 	index_close(store->index);
@@ -355,6 +362,8 @@ store_close(struct store *store)
 		close(store->dirfd);
 	(void)pthread_rwlock_destroy(&store->remote_lock);
 	heal_destroy(store);
+	tier_destroy(store);
+	away_destroy(store);
 	free(store);
 }
 
@@ -362,6 +371,12 @@ struct workers *
 store_workers(struct store *store)
 {
 	return store->workers;
+}
+
+struct workers *
+store_far_workers(struct store *store)
+{
+	return store->far_workers;
 }
 
 const uint8_t *
@@ -386,11 +401,14 @@ void
 store_set_remote(struct store *store, const struct remote *remote)
 {
 	healer_stop(store);
+	tier_stop(store);
 	pthread_rwlock_wrlock(&store->remote_lock);
 	store->remote = remote;
 	pthread_rwlock_unlock(&store->remote_lock);
-	if (remote != NULL)
+	if (remote != NULL) {
 		healer_start(store);
+		tier_start(store);
+	}
 }
 
 const struct remote *

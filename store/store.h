@@ -41,6 +41,10 @@ struct store_options {
 	uint64_t scrub_interval_ms;      /* from round to round; 0: 7 days */
 	uint64_t copy_interval_ms;       /* hot copies of the index; 0: off */
 	size_t io_threads;               /* 0: 16 */
+	/* Above how much use of the file system contents are kept at the
+	 * destination alone: one of the two, or neither (store/tier.h). */
+	uint64_t tier_high_bytes;
+	unsigned tier_high_percent;
 };
 
 /* Opens, or makes, the store in dir: lock, self-check, index, clean-up of what
@@ -50,6 +54,8 @@ struct store *store_open(const struct store_options *, struct error *err);
 void store_close(struct store *);
 /* Where blocking work of requests is done. */
 struct workers *store_workers(struct store *);
+/* The same for what waits for the network, so that it holds nobody up. */
+struct workers *store_far_workers(struct store *);
 /* The largest content that is kept in the index, in bytes. */
 uint64_t store_inline_max(struct store *);
 /* 16 random bytes made with the store: its identity. */
@@ -283,6 +289,10 @@ int store_object(struct store *, struct slice bucket, struct slice key,
 long store_object_parts(struct store *, const struct object_record *,
     size_t first, struct object_part *, size_t n, struct error *err);
 
+/* Whether some of the bytes of a content are elsewhere alone. Where they are
+ * needed here (for a copy), store_fill() of store/adopt.h fetches them. */
+int store_is_away(struct store *, uint64_t extent);
+
 int store_upload(struct store *, struct slice bucket, struct slice key,
     uint64_t upload, struct upload_record *, struct buffer *memory,
     struct error *err);
@@ -361,7 +371,11 @@ struct store_figures {
 	uint64_t damaged_blocks, damaged_contents;
 	uint64_t healed_contents;    /* from copies elsewhere */
 	uint64_t read_through_bytes; /* served from there meanwhile */
-	uint64_t filled_contents, filled_bytes; /* fetched and kept */
+	uint64_t filled_contents, filled_bytes;   /* fetched and kept */
+	uint64_t away_contents, away_bytes;       /* elsewhere alone */
+	uint64_t dropped_contents, dropped_bytes; /* given up for room */
+	uint64_t damaged_elsewhere; /* came from there and was wrong */
+	uint64_t tier_high_bytes, tier_low_bytes; /* 0: off */
 	uint64_t scrub_bytes, scrub_rounds, scrub_last_ms;
 	uint64_t copy_last_ms; /* when the index was last copied; 0: not yet */
 	uint64_t reap_waiting; /* deleted, space not yet given back */

@@ -5,6 +5,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "store/extents.h"
 #include "store/internal.h"
 #include "store/lmdb_error.h"
 #include "store/names.h"
@@ -165,22 +166,6 @@ txn_forget_bucket(struct store_txn *txn, struct slice name)
 			txn->buckets[i].name_len = 0;
 }
 
-static int
-put_extent(struct store_txn *txn, uint64_t id, const struct extent_record *rec,
-    struct error *err)
-{
-	uint8_t key[8];
-
-	buffer_clear(&txn->scratch);
-	extent_encode(&txn->scratch, rec);
-	if (txn->scratch.failed)
-		return error_nomem(err);
-	be64_put(key, id);
-	return txn_put(txn, DB_EXTENTS,
-	    (struct slice){ (char *)key, sizeof(key) },
-	    buffer_slice(&txn->scratch), 0, err);
-}
-
 int
 txn_extent_content(struct store_txn *txn, struct content_writer *w,
     uint64_t *id, struct error *err)
@@ -194,7 +179,7 @@ txn_extent_content(struct store_txn *txn, struct content_writer *w,
 	content_record(w, &rec);
 	*id = rec.kind == EXTENT_FILE ? content_file_id(w)
 				      : ids_next(&txn->store->ids);
-	return put_extent(txn, *id, &rec, err);
+	return extents_put(txn, *id, &rec, err);
 }
 
 int
@@ -211,29 +196,7 @@ txn_extent_chain(struct store_txn *txn, struct slice entries,
 	rec.checksum_kind = (uint8_t)kind;
 	rec.entries = entries;
 	*id = ids_next(&txn->store->ids);
-	return put_extent(txn, *id, &rec, err);
-}
-
-/* Reads an extent's record into scratch, so that it can be patched and put. */
-static int
-take_extent(struct store_txn *txn, uint64_t id, struct extent_record *rec,
-    struct error *err)
-{
-	struct slice bytes;
-
-	switch (index_get_u64(
-	    txn->txn, txn_dbi(txn, DB_EXTENTS), id, &bytes, err)) {
-	case 0:
-		break;
-	case 1:
-		return error_set(
-		    err, ERR_DAMAGED, "extent %" PRIu64 " has no record", id);
-	default:
-		return -1;
-	}
-	if (extent_decode(bytes, rec, err) != 0)
-		return error_add(err, "extent %" PRIu64, id);
-	return 0;
+	return extents_put(txn, *id, &rec, err);
 }
 
 static int
@@ -264,7 +227,7 @@ txn_extent_ref(struct store_txn *txn, uint64_t id, struct error *err)
 
 	if (id == 0)
 		return 0;
-	if (take_extent(txn, id, &rec, err) != 0)
+	if (extents_need(txn->txn, txn->index, id, &rec, err) != 0)
 		return -1;
 	if (rec.references == 0 || rec.references == UINT32_MAX)
 		return error_set(err, ERR_CONFLICT,
@@ -289,7 +252,7 @@ txn_extent_unref(struct store_txn *txn, uint64_t id, struct error *err)
 		error_clear(err);
 		return 0;
 	}
-	if (take_extent(txn, id, &rec, err) != 0)
+	if (extents_need(txn->txn, txn->index, id, &rec, err) != 0)
 		return -1;
 	if (rec.references == 0)
 		return error_set(err, ERR_DAMAGED,

@@ -465,7 +465,7 @@ a_file_under_another_name_is_damage(void **state)
 static void
 a_newer_format_is_refused_as_such(void **state)
 {
-	struct extent_footer f = { 1, 0, 0, 0, 0 };
+	struct extent_footer f = { .id = 1 };
 	uint8_t footer[EXTENT_FOOTER_BYTES];
 
 	(void)state;
