@@ -224,6 +224,9 @@ int site_late_look(
     struct site *, struct destination_session *, uint64_t now_ms);
 void site_late_free(struct site *);
 /* Whether a delete of the key was put off. */
+/* A delete of the key at that time waits for its day. */
+void site_put_off(
+    struct site *, struct slice bucket, struct slice key, int64_t time_ms);
 int site_is_deferred(struct site *, struct slice bucket, struct slice key);
 void site_held_free(struct site *);
 

@@ -226,23 +226,6 @@ struct feeding {
 	uint64_t now_wall_ms;
 };
 
-static void
-put_off_dirty(struct site *site, const struct key_note *note)
-{
-	uint64_t due = (uint64_t)clock_wall_ms() + site_delete_delay(site);
-	struct key_note deferred = *note;
-	struct buffer value = BUFFER_INIT;
-	char key[NOTE_KEY_BYTES];
-
-	deferred.what = JOURNAL_DELETE;
-	deferred.time_ms = (int64_t)due;
-	key_note_encode(&value, &deferred);
-	note_due(&site->names, due, note->bucket, note->key, key);
-	batch_set(&site->batch, key, buffer_slice(&value));
-	buffer_free(&value);
-	site->n_deferred++;
-}
-
 /* A dirty key that does not go out as it is: a backup's json is held back, and
  * a delete may be put off. */
 static int
@@ -265,7 +248,7 @@ is_diverted(struct site *site, const struct key_note *note)
 		    site, note->bucket, note->key, rec.version, rec.mtime_ms);
 		diverted = 1;
 	} else if (!there && site_delete_delay(site) > 0) {
-		put_off_dirty(site, note);
+		site_put_off(site, note->bucket, note->key, note->time_ms);
 		diverted = 1;
 	}
 	buffer_free(&memory);

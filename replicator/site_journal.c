@@ -111,22 +111,27 @@ site_count_journal(struct site *site)
 
 /* ---- into the window ---- */
 
-static void
-put_off(struct site *site, const struct journal_record *rec)
+/* The same note each time that the entry is read, so that a restart doubles
+ * none. */
+void
+site_put_off(
+    struct site *site, struct slice bucket, struct slice object_key, int64_t ms)
 {
-	uint64_t due = (uint64_t)clock_wall_ms() + site_delete_delay(site);
+	uint64_t due = (uint64_t)ms + site_delete_delay(site);
 	struct key_note note = { .what = JOURNAL_DELETE,
 		.time_ms = (int64_t)due,
-		.bucket = rec->bucket,
-		.key = rec->key };
-	struct buffer value = BUFFER_INIT;
+		.bucket = bucket,
+		.key = object_key };
+	struct buffer value = BUFFER_INIT, old = BUFFER_INIT;
 	char key[NOTE_KEY_BYTES];
 
 	key_note_encode(&value, &note);
-	note_due(&site->names, due, rec->bucket, rec->key, key);
+	note_due(&site->names, due, bucket, object_key, key);
+	if (store_note(site->store, slice_text(key), &old, NULL) != 0)
+		site->n_deferred++;
 	batch_set(&site->batch, key, buffer_slice(&value));
 	buffer_free(&value);
-	site->n_deferred++;
+	buffer_free(&old);
 }
 
 /* A change that goes out by itself, or not at all. */
@@ -151,7 +156,7 @@ is_settled_at_once(
 			site_held_drop(site, rec->bucket, rec->key);
 	}
 	if (rec->what == JOURNAL_DELETE && site_delete_delay(site) > 0) {
-		put_off(site, rec);
+		site_put_off(site, rec->bucket, rec->key, rec->time_ms);
 		return 1;
 	}
 	(void)sequence;
@@ -306,6 +311,11 @@ site_fold(struct site *site)
 	}
 	while (site->batch.n > 0 && site_flush(site))
 		;
+	if (site->batch.n > 0) {
+		/* Removals of notes that folding is about to make anew. */
+		site->folding = 0;
+		return 0;
+	}
 	f.reached = site->watermark;
 	f.upto = site->counted;
 	site_drop_window(site);
@@ -328,7 +338,8 @@ site_fold(struct site *site)
 	f.n_keys = notes_count(site->store, prefix);
 	pthread_mutex_lock(&site->lock);
 	window_reset(&site->window, site->watermark);
-	site->n_dirty = f.n_keys;
+	/* Too many are found out about; too few would never be looked for. */
+	site->n_dirty = f.n_keys + site->batch.n;
 	site->backlog_bytes = 0;
 	site->counted = site->watermark;
 	if (site->n_dirty == 0)

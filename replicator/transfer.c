@@ -11,6 +11,8 @@
 
 /* The calls to a destination that publish a change. No lock is held. */
 
+#define ASK_FIRST_BYTES (1ULL << 20)
+
 static enum outcome
 outcome_of(int failed)
 {
@@ -72,6 +74,15 @@ remove_key(struct site *site, struct destination_session *session,
 	return outcome_of(failed && fault->kind != FAULT_MISSING);
 }
 
+/* Whether an earlier run may have published the entry, so that asking comes
+ * before sending much again. */
+static int
+may_be_there(const struct site *site, const struct item *item)
+{
+	return item->source == FROM_SEED ||
+	    (item->source == FROM_JOURNAL && item->sequence <= site->begun_at);
+}
+
 static enum outcome
 put_entry(struct site *site, struct destination_session *session,
     const struct item *item, uint64_t *bytes, struct fault *fault)
@@ -84,6 +95,12 @@ put_entry(struct site *site, struct destination_session *session,
 	if (rc > 0)
 		fault_set(fault, FAULT_OBJECT,
 		    "the journal's entry %" PRIu64 " is gone", item->sequence);
+	if (rc == 0 && may_be_there(site, item) &&
+	    s.object.size >= ASK_FIRST_BYTES) {
+		rc = is_there(site, session, &s, fault);
+		if (rc > 0)
+			outcome = OUTCOME_DONE;
+	}
 	if (rc == 0) {
 		outcome = put_whole(site, session, &s, bytes, fault);
 		if (outcome == OUTCOME_GONE) {
@@ -288,12 +305,18 @@ begin_upload(struct site *site, struct destination_session *session,
 {
 	struct item_upload *u = item->upload;
 	char key[NOTE_KEY_BYTES];
+	int there;
 
 	note_upload(&site->names, item->version, key);
 	if (item->anew)
 		(void)notes_clear(site->store, key, NULL);
 	else if (resume(site, item))
 		return OUTCOME_GOES_ON;
+	else if (may_be_there(site, item)) {
+		there = is_there(site, session, s, fault);
+		if (there != 0)
+			return there > 0 ? OUTCOME_DONE : OUTCOME_FAULT;
+	}
 	item->anew = 0;
 	memset(&u->remote, 0, sizeof(u->remote));
 	u->remote.part_bytes = upload_part_bytes(item->size, &site->limits);

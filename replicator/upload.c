@@ -2,7 +2,8 @@
 
 #include "replicator/upload.h"
 
-#define PART_BYTES_WANTED (64ULL << 20)
+/* What a cut or a kill costs of each transfer, against requests. */
+#define PART_BYTES_WANTED (16ULL << 20)
 #define PART_BYTES_STEP (1ULL << 20)
 #define PARTS_WANTED 900 /* some providers take no more than 1,000 */
 

@@ -27,12 +27,12 @@ class ChaosProxy:
         self.resets = 0.0        # chance per piece
         self.delay = 0.0         # at most, in seconds, per piece
         self.bytes_per_second = 0
+        self.held = None         # a request whose first line has this in it goes no further
         self.black_hole = False  # takes everything, passes nothing on, closes nothing
         self.is_cut = False
         self.passed = 0          # bytes towards the target
         self.cut_at = None       # of those
-        self.asked = []          # first lines of requests
-        self.asked_at = []       # and when they came
+        self.asked = []          # when each request came, and its first line
         self.connections = 0
         self.lock = threading.Lock()
         self.open = set()
@@ -128,8 +128,10 @@ class ChaosProxy:
                         time.sleep(len(data) / self.bytes_per_second)
                     upwards = key.fileobj is client
                     if upwards and REQUEST.match(data):
-                        self.asked.append(data[:data.index(b"\r")].decode())
-                        self.asked_at.append(time.monotonic())
+                        line = data[:data.index(b"\r")].decode()
+                        self.asked.append((time.monotonic(), line))
+                        while self.held is not None and self.held in line and not self.is_cut:
+                            time.sleep(0.01)
                     if upwards and self.cut_at is not None and self.passed + len(data) >= self.cut_at:
                         key.data.sendall(data[:max(0, self.cut_at - self.passed)])
                         self.cut()

@@ -81,10 +81,15 @@ class Place:
                 (to / key).write_bytes(self.read(key))
                 kept[key] = identity
 
+    @staticmethod
+    def small_put_of(key):
+        """What stands in the first line of that request."""
+        return key
+
     def removed_keys(self):
         """Keys that were asked to be removed, as the link saw it."""
         found = []
-        for line in self.link.asked:
+        for _, line in self.link.asked:
             said = re.match(r"DELETE ([^ ?]*)(?:\?([^ ]*))? ", line)
             if said and "uploadId=" not in (said[2] or "") and "upload_id=" not in (said[2] or ""):
                 key = urllib.parse.unquote(urllib.parse.unquote(said[1]).partition(PATH)[2])
@@ -212,6 +217,10 @@ class GooglePlace(Place):
         return cli("destination", "add", "far", "--data", near.data, "--provider", "google", "--endpoint", (link or self.link).url,
                    "--bucket", self.bucket, "--path", "copy", "--service-account-json", self.account, "--token-endpoint",
                    self.tokens.url + "/token", *options, status=status)
+
+    @staticmethod
+    def small_put_of(_key):
+        return "uploadType=multipart"
 
     def listing(self):
         status, text = self.behind.request("GET", f"/storage/v1/b/{self.bucket}/o?maxResults=100000")

@@ -76,8 +76,8 @@ def look_for_a_past(place, writers, kind="model"):
 
 def test_at_each_cut_what_is_outside_is_a_consistent_past(place, near):
     place.add(near, "--brake-percent", "100")
-    writers = Writers(near, SEED, **PACES.get(place.name, {"pause": 0.01})).start()
-    look_for_a_past(place, writers)
+    with Writers(near, SEED, **PACES.get(place.name, {"pause": 0.01})) as writers:
+        look_for_a_past(place, writers)
     writers.stop()
     wait_settled(near, seconds=90)
     assert Seen(place).values() == holdings(near)
@@ -92,8 +92,7 @@ def test_without_the_publish_rule_a_cut_finds_no_past(place):
         client(near).create_bucket(Bucket=BUCKET)
         place.add(near, "--brake-percent", "100")
         place.link.delay = 0.02
-        writers = Writers(near, SEED, pause=0.005).start()
-        with pytest.raises(AssertionError, match="cut "):
+        with Writers(near, SEED, pause=0.005) as writers, pytest.raises(AssertionError, match="cut "):
             for _ in range(20):
                 look_for_a_past(place, writers, "unordered")
         writers.stop()
@@ -106,12 +105,11 @@ def test_at_each_cut_what_is_outside_passes_restics_full_check(place, near, tmp_
     place.add(near, "--brake-percent", "100")
     here = Restic(f"{BUCKET}/repo", tmp_path / "cache", near)
     here("init")
-    load = ResticLoad(here, tmp_path / "source")
-    load.start()
     repository, kept, found = tmp_path / "outside" / BUCKET / "repo", {}, 0
     cuts = Cuts(place, "restic", 2.0)
-    for number, listed in cuts:
-        found += check_repository(place, listed, repository, kept, f"cut {number} {cuts.what}")
+    with ResticLoad(here, tmp_path / "source") as load:
+        for number, listed in cuts:
+            found += check_repository(place, listed, repository, kept, f"cut {number} {cuts.what}")
     load.stop()
     assert found >= CUTS - 2
     wait_settled(near, seconds=90)

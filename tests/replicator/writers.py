@@ -13,7 +13,7 @@ from past import ABSENT, History
 
 BUCKET = "bucket"
 BIG_BYTES = 9 << 20  # goes in parts at every destination
-LOST = (botocore.exceptions.HTTPClientError, botocore.exceptions.ClientError)
+LOST = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
 
 
 def value_of(body):
@@ -23,7 +23,7 @@ def value_of(body):
 class Writer(threading.Thread):
     """Changes keys of its own, one request after another, until told to stop. A server that is killed is waited for."""
 
-    def __init__(self, server, history, number, seed, n_keys=8, big=0.01, pause=0.0):
+    def __init__(self, server, history, number, seed, n_keys=8, big=0.01, pause=0.0, kills_allowed=False):
         super().__init__(daemon=True)
         self.server, self.history, self.number = server, history, number
         self.chance = random.Random(f"{seed}/{number}")
@@ -33,7 +33,7 @@ class Writer(threading.Thread):
         self.serial = 0
         self.stopping = False
         self.failure = None
-        self.kills_allowed = False
+        self.kills_allowed = kills_allowed
 
     def run(self):
         s3 = client(self.server)
@@ -42,10 +42,10 @@ class Writer(threading.Thread):
                 try:
                     self.change(s3)
                 except LOST as lost:
-                    status = getattr(lost, "response", {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
+                    status = (getattr(lost, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPStatusCode")
                     if not self.kills_allowed or (status is not None and status != 503):
                         raise
-                    time.sleep(0.02)
+                    time.sleep(0.05)
                 if self.pause:
                     time.sleep(self.pause * 2 * self.chance.random())
         except BaseException as failure:  # noqa: BLE001
@@ -88,18 +88,20 @@ class Writers:
         self.server, self.history = server, History()
         self.all = [Writer(server, self.history, i, seed, **how) for i in range(n)]
 
-    def start(self, kills_allowed=False):
+    def __enter__(self):
         for w in self.all:
-            w.kills_allowed = kills_allowed
             w.start()
         return self
 
-    def stop(self):
+    def __exit__(self, *_):
         for w in self.all:
             w.stopping = True
         for w in self.all:
             w.join(60)
-            assert not w.is_alive(), "a client hangs"
+
+    def stop(self):
+        self.__exit__()
+        assert not any(w.is_alive() for w in self.all), "a client hangs"
         self.check()
 
     def check(self):
@@ -148,6 +150,14 @@ class Restic:
 
 class ResticLoad(threading.Thread):
     """restic without pause: backup, forget, prune, over and over."""
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping = True
+        self.join(120)
 
     def __init__(self, restic, folder):
         super().__init__(daemon=True)
