@@ -7,6 +7,7 @@
 #include "cli/control_client.h"
 #include "cli/progress.h"
 #include "cli/say.h"
+#include "cli/who.h"
 
 /* holdfast audit */
 
@@ -28,14 +29,10 @@ impossible(const struct error *err)
 static int
 begin(struct arguments *args, const char *path, struct error *err)
 {
-	const char *who = getenv("SUDO_USER");
 	json_t *body, *answer = NULL;
 	int failed;
 
-	if (who == NULL)
-		who = getenv("USER");
-	body = json_pack("{s:s, s:b, s:I}", "who",
-	    who == NULL ? "command line" : who, "read_data",
+	body = json_pack("{s:s, s:b, s:I}", "who", who_asks(), "read_data",
 	    arguments_flag(args, "read-data"), "bytes_per_second",
 	    (json_int_t)arguments_number(args, "rate"));
 	failed = control_call(

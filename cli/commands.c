@@ -125,6 +125,10 @@ static const struct option serve_options[] = {
 	    NULL, 0, 365 * DAY,
 	    "How often each destination's listing is compared with what is "
 	    "here; 0: only when asked (`holdfast audit`)." },
+	{ "hold-time", "TIME", OPTION_DURATION, OPTION_SETTING, "7d", NULL,
+	    SECOND, 3650 * DAY,
+	    "How long deletes are kept back outside under the recovery hold, "
+	    "which a restore begins." },
 	{ "copy-interval", "TIME", OPTION_DURATION, OPTION_SETTING, "6h", NULL,
 	    0, 365 * DAY,
 	    "How often the index is copied while running, for `holdfast "
@@ -194,6 +198,24 @@ static const struct option destination_add_options[] = {
 static const struct option destination_set_options[] = {
 	OPTION_DATA,
 	DESTINATION_FIELDS,
+	{ "clear", "NAMES", OPTION_TEXT, OPTION_REPEATED, NULL, NULL, 0, 0,
+	    "Takes settings away, by the names of these options, separated by "
+	    "commas, so that they are as if they had never been given." },
+};
+
+static const struct option resume_options[] = {
+	OPTION_DATA,
+	{ "accept-deletes", NULL, OPTION_FLAG, 0, NULL, NULL, 0, 0,
+	    "Agrees to the deletes that the brake asks about. On a terminal "
+	    "it asks." },
+};
+
+static const struct option hold_end_options[] = {
+	OPTION_DATA,
+	{ "kept", "WHAT", OPTION_CHOICE, 0, NULL, "send|wait|drop", 0, 0,
+	    "What becomes of the deletes that are kept back. send: they "
+	    "follow outside at once; wait: each when its time has come; drop: "
+	    "the objects come back here. On a terminal it asks." },
 };
 
 static const struct option destination_test_options[] = {
@@ -293,8 +315,11 @@ const struct command commands[] = {
 	    destination_add_options, N(destination_add_options),
 	    run_destination_add },
 	{ "destination set", "NAME", 1, 1, "change a destination's settings",
-	    "Settings that are not named stay as they are, secrets too. "
-	    "Another place or other prefixes begin a new copy.",
+	    "Settings that are not named stay as they are, secrets too. An "
+	    "empty text takes one away (--proxy \"\"), and a flag is turned "
+	    "off "
+	    "by no (--use-instance-role=no). Another place or other prefixes "
+	    "begin a new copy.",
 	    destination_set_options, N(destination_set_options),
 	    run_destination_set },
 	{ "destination test", "[NAME]", 0, 1,
@@ -308,9 +333,15 @@ const struct command commands[] = {
 	    list_options, N(list_options), run_destination_list },
 	{ "destination pause", "NAME", 1, 1, "send nothing until resumed", NULL,
 	    data_options, N(data_options), run_destination_pause },
-	{ "destination resume", "NAME", 1, 1,
-	    "send again, and agree to the deletes that the brake asks about",
-	    NULL, data_options, N(data_options), run_destination_resume },
+	{ "destination resume", "NAME", 1, 1, "send again what waits",
+	    "When the brake has paused it, because an unusual share of objects "
+	    "was deleted, it asks whether these deletes may follow.",
+	    resume_options, N(resume_options), run_destination_resume },
+	{ "destination log", "[NAME]", 0, 1,
+	    "show who changed which destination, and what",
+	    "From DIR/audit.log, which has no secrets. Who: the user at the "
+	    "other end of the control socket.",
+	    list_options, N(list_options), run_destination_log },
 	{ "destination remove", "NAME", 1, 1,
 	    "forget a destination; nothing there is changed", NULL,
 	    data_options, N(data_options), run_destination_remove },
@@ -331,13 +362,14 @@ const struct command commands[] = {
 	    "contents are "
 	    "fetched behind them, of the newest Velero backup first. Ends when "
 	    "all is known. Without either, shows how far a restore is. A "
-	    "recovery hold begins: deletes are kept back outside for 7 days, "
+	    "recovery hold begins: deletes are kept back outside for some "
+	    "days (`holdfast serve --hold-time`), "
 	    "until `holdfast hold end`.",
 	    restore_options, N(restore_options), run_restore },
 	{ "hold end", NULL, 0, 0, "end the recovery hold",
-	    "Deletes follow outside as they did before; those that are kept "
-	    "back follow when their time has come.",
-	    data_options, N(data_options), run_hold_end },
+	    "Deletes follow outside as they did before. Asks what becomes of "
+	    "those that are kept back.",
+	    hold_end_options, N(hold_end_options), run_hold_end },
 	{ "hold undelete", "BUCKET/KEY", 1, 1,
 	    "give back an object whose delete is kept back", NULL, data_options,
 	    N(data_options), run_hold_undelete },

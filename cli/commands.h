@@ -30,6 +30,7 @@ int run_destination_list(struct arguments *);
 int run_destination_pause(struct arguments *);
 int run_destination_resume(struct arguments *);
 int run_destination_remove(struct arguments *);
+int run_destination_log(struct arguments *);
 int run_status(struct arguments *);
 int run_audit(struct arguments *);
 int run_restore(struct arguments *);
@@ -43,6 +44,6 @@ int run_version(struct arguments *);
 
 /* A destination's state for people, from the control API's answer. */
 struct json_t;
-void print_destination(const struct json_t *);
+void print_destination(const struct json_t *, const struct json_t *parked);
 
 #endif

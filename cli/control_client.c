@@ -190,7 +190,8 @@ ask_store(const char *dir, const char *method, const char *path,
 	struct store_options options = {
 		.dir = dir, .readers = 4, .io_threads = 1
 	};
-	struct manage manage = { .bucket_name_valid = bucket_name_valid };
+	struct manage manage = { .bucket_name_valid = bucket_name_valid,
+		.peer_uid = -1 };
 
 	log_set_level(LOG_WARN);
 	if ((manage.store = store_open(&options, err)) == NULL)

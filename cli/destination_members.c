@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "cli/destination_members.h"
+#include "cli/who.h"
 
 #define TEXT_MAX_BYTES (64 * 1024)
 
@@ -43,6 +44,25 @@ add_file(json_t *body, const char *name, const char *path, int whole,
 }
 
 int
+destination_clear(json_t *body, const char *option, struct error *err)
+{
+	static const char *const durations[] = { "delete-delay", "fold-age" };
+	char name[80];
+	size_t len, i;
+
+	member_name(option, name, sizeof(name) - sizeof("_ms"));
+	len = strlen(name);
+	if (len > 5 && strcmp(name + len - 5, "_file") == 0)
+		name[len - 5] = '\0';
+	for (i = 0; i < sizeof(durations) / sizeof(durations[0]); i++)
+		if (strcmp(option, durations[i]) == 0)
+			strncat(name, "_ms", sizeof(name) - len - 1);
+	return json_object_set_new(body, name, json_null()) == 0
+	    ? 0
+	    : error_nomem(err);
+}
+
+int
 destination_member(json_t *body, const struct option *option, const char *text,
     struct error *err)
 {
@@ -53,6 +73,9 @@ destination_member(json_t *body, const struct option *option, const char *text,
 
 	member_name(option->name, name, sizeof(name));
 	len = strlen(name);
+	/* To exclude nothing is a setting, too. */
+	if (*text == '\0' && strcmp(name, "exclude") != 0)
+		return destination_clear(body, option->name, err);
 	if (strcmp(name, "service_account_json") == 0 ||
 	    strcmp(name, "ca_cert") == 0)
 		return add_file(body, name, text, 1, err);
@@ -86,7 +109,7 @@ static int
 is_field(const struct option *option)
 {
 	static const char *const others[] = { "data", "json", "from", "wait",
-		"look" };
+		"look", "clear" };
 	size_t i;
 
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
@@ -95,26 +118,63 @@ is_field(const struct option *option)
 	return 1;
 }
 
+/* --clear: names of options, separated by commas. */
+static int
+clear_named(const struct arguments *args, const char *names, json_t *body,
+    struct error *err)
+{
+	const struct option *option;
+	char name[64];
+	size_t i, n;
+
+	for (; *names != '\0'; names += n + (names[n] == ',')) {
+		n = strcspn(names, ",");
+		snprintf(name, sizeof(name), "%.*s", (int)n, names);
+		for (i = 0; i < args->command->n_options; i++) {
+			option = &args->command->options[i];
+			if (is_field(option) && strcmp(option->name, name) == 0)
+				break;
+		}
+		if (i == args->command->n_options)
+			return error_set(err, ERR_INVALID,
+			    "--clear: there is no setting \"%s\": `holdfast "
+			    "help destination set` lists them",
+			    name);
+		if (destination_clear(body, name, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+add_options(const struct arguments *args, json_t *body, struct error *err)
+{
+	const struct option *option;
+	size_t i, n;
+
+	for (i = 0; i < args->command->n_options; i++) {
+		option = &args->command->options[i];
+		if (strcmp(option->name, "clear") == 0)
+			for (n = 0; n < args->given[i].n; n++)
+				if (clear_named(args,
+					args->given[i].values[n].text, body,
+					err) != 0)
+					return -1;
+		if (is_field(option) && args->given[i].n > 0 &&
+		    destination_member(
+			body, option, args->given[i].values[0].text, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 json_t *
 destination_request(const struct arguments *args, struct error *err)
 {
-	const struct option *option;
-	const char *who = getenv("SUDO_USER");
-	json_t *body;
-	size_t i;
+	json_t *body = json_pack("{s:s}", "who", who_asks());
 
-	if (who == NULL)
-		who = getenv("USER");
-	body = json_pack("{s:s}", "who", who == NULL ? "command line" : who);
-	for (i = 0; i < args->command->n_options; i++) {
-		option = &args->command->options[i];
-		if (!is_field(option) || args->given[i].n == 0)
-			continue;
-		if (destination_member(body, option,
-			args->given[i].values[0].text, err) != 0) {
-			json_decref(body);
-			return NULL;
-		}
-	}
-	return body;
+	if (add_options(args, body, err) == 0)
+		return body;
+	json_decref(body);
+	return NULL;
 }

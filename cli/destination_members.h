@@ -13,6 +13,9 @@ struct error;
 int destination_member(json_t *body, const struct option *option,
     const char *text, struct error *err);
 
+/* The same for an option whose setting is to be taken away. */
+int destination_clear(json_t *body, const char *option, struct error *err);
+
 /* The request of a command whose options are a destination's, and some of the
  * command's own; who asks is in it. NULL and *err. */
 json_t *destination_request(const struct arguments *, struct error *err);

@@ -91,21 +91,24 @@
 	    FIELD_TEXT("include", "PREFIXES", \
 		"Sends only names that begin with one of these: " \
 		"BUCKET/PREFIX, separated by commas."), \
-	    FIELD_TEXT("exclude", "PREFIXES", \
-		"Does not send names that begin with one of these. Without " \
-		"it, restic's lock files stay at home."), \
-	    { "bytes-per-second", "SIZE", OPTION_SIZE, 0, NULL, NULL, 1, 0, \
-		    "The most that is sent." }, \
-	    { "concurrency", "N", OPTION_NUMBER, 0, NULL, NULL, 1, 200, \
-		    "Requests at once; 32 without it." }, \
+	    { "exclude", "PREFIXES", OPTION_TEXT, OPTION_OPTIONAL, NULL, NULL, \
+		    0, 0, \
+		    "Does not send names that begin with one of these; with " \
+		    "an empty text, all are sent. Without it, restic's lock " \
+		    "files stay at home." }, \
+	    { "bytes-per-second", "SIZE", OPTION_SIZE, 0, NULL, NULL, 0, 0, \
+		    "The most that is sent; 0: no limit." }, \
+	    { "concurrency", "N", OPTION_NUMBER, 0, NULL, NULL, 0, 200, \
+		    "Requests at once; 32 without it, or with 0." }, \
 	    FIELD_TEXT("window", "SPAN", \
 		"When to send: \"22:00-06:00 Europe/Berlin\"."), \
 	    { "delete-delay", "TIME", OPTION_DURATION, 0, NULL, NULL, 0, 0, \
 		    "How long what is deleted here stays there." }, \
 	{ \
-		"brake-percent", "N", OPTION_NUMBER, 0, NULL, NULL, 1, 100, \
+		"brake-percent", "N", OPTION_NUMBER, 0, NULL, NULL, 0, 100, \
 		    "The share of objects that may be deleted within an hour " \
-		    "before it pauses and asks; 30 without it." \
+		    "before it pauses and asks; 30 without it, or with 0. " \
+		    "100: never." \
 	}
 
 #endif

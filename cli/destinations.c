@@ -7,6 +7,7 @@
 #include "cli/control_client.h"
 #include "cli/destination_members.h"
 #include "cli/say.h"
+#include "cli/who.h"
 
 /* holdfast destination */
 
@@ -81,27 +82,47 @@ run_destination_remove(struct arguments *args)
 }
 
 static int
-pause_one(struct arguments *args, int pause)
+pause_one(struct arguments *args, int pause, int accept, struct error *err)
 {
-	struct error err = ERROR_INIT;
-	json_t *body;
+	char *path = control_path("/v1/destinations/", args->operands[0]);
+	json_t *body, *answer = NULL;
+	int failed;
 
-	if ((body = destination_request(args, &err)) == NULL)
-		return say_failure(&err);
-	(void)json_object_set_new(body, "paused", json_boolean(pause));
-	return change_one(args, "PATCH", body);
+	body = json_pack("{s:s, s:b, s:b}", "who", who_asks(), "paused", pause,
+	    "accept_deletes", accept);
+	failed = path == NULL ? error_nomem(err)
+			      : call(args, "PATCH", path, body, &answer, err);
+	free(path);
+	json_decref(body);
+	json_decref(answer);
+	return failed;
 }
 
 int
 run_destination_pause(struct arguments *args)
 {
-	return pause_one(args, 1);
+	struct error err = ERROR_INIT;
+
+	return pause_one(args, 1, 0, &err) != 0 ? say_failure(&err) : 0;
 }
 
 int
 run_destination_resume(struct arguments *args)
 {
-	return pause_one(args, 0);
+	int accept = arguments_flag(args, "accept-deletes");
+	struct error err = ERROR_INIT;
+
+	if (pause_one(args, 0, accept, &err) == 0)
+		return 0;
+	if (!accept && strstr(err.text, "--accept-deletes") != NULL) {
+		fprintf(stderr, "%s\n", err.text);
+		if (ask_person("Let the deletes follow? [y/N] ") != 'y')
+			return 1;
+		error_clear(&err);
+		if (pause_one(args, 0, 1, &err) == 0)
+			return 0;
+	}
+	return say_failure(&err);
 }
 
 int
@@ -138,72 +159,4 @@ run_destination_test(struct arguments *args)
 	}
 	json_decref(answer);
 	return passed ? 0 : 1;
-}
-
-static void
-say_duration(long long seconds, char *text, size_t room)
-{
-	if (seconds < 120)
-		snprintf(text, room, "%llds", seconds);
-	else if (seconds < 7200)
-		snprintf(text, room, "%lldm", seconds / 60);
-	else
-		snprintf(text, room, "%lldh", seconds / 3600);
-}
-
-void
-print_destination(const json_t *d)
-{
-	const char *reason = say_text(d, "reason");
-	long long total = (long long)say_number(d, "seed_total");
-	char bytes[32], rate[32], lag[32];
-
-	say_duration(
-	    (long long)say_number(d, "lag_ms") / 1000, lag, sizeof(lag));
-	printf("%s: %s%s%s\n", say_text(d, "name"), say_text(d, "state"),
-	    *reason == '\0' ? "" : ": ", reason);
-	printf("  to          %s\n", say_text(d, "place"));
-	if (json_is_string(json_object_get(d, "safe_until")))
-		printf("  safe until  %s\n", say_text(d, "safe_until"));
-	else
-		printf("  safe until  not yet: the first copy is not whole\n");
-	printf("  behind      %s, %s, %lld changes; %s/s now\n", lag,
-	    say_size(say_number(d, "lag_bytes"), bytes),
-	    (long long)say_number(d, "lag_entries"),
-	    say_size(say_number(d, "rate_bytes_per_second"), rate));
-	if (strcmp(say_text(d, "state"), "seeding") == 0 && total > 0)
-		printf("  seeded      %lld of %lld objects\n",
-		    (long long)say_number(d, "seed_done"), total);
-	if (say_number(d, "parked") > 0)
-		printf("  parked      %lld objects could not be taken: "
-		       "`holdfast destination list --json` names them\n",
-		    (long long)say_number(d, "parked"));
-	if (say_number(d, "held") > 0)
-		printf("  held back   %lld backups are not whole yet\n",
-		    (long long)say_number(d, "held"));
-	if (*say_text(d, "last_error") != '\0')
-		printf("  last error  %s: %s\n", say_text(d, "last_error_time"),
-		    say_text(d, "last_error"));
-}
-
-int
-run_destination_list(struct arguments *args)
-{
-	struct error err = ERROR_INIT;
-	const json_t *list;
-	json_t *answer;
-	size_t i;
-
-	if (call(args, "GET", "/v1/destinations", NULL, &answer, &err) != 0)
-		return say_failure(&err);
-	if (arguments_flag(args, "json"))
-		return say_json(answer);
-	list = json_object_get(answer, "destinations");
-	if (json_array_size(list) == 0)
-		puts("No destinations: `holdfast destination add NAME` makes "
-		     "one.");
-	for (i = 0; i < json_array_size(list); i++)
-		print_destination(json_array_get(list, i));
-	json_decref(answer);
-	return 0;
 }

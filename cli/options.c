@@ -197,13 +197,23 @@ own(struct arguments *args, const char *text, struct error *err)
 	return copy;
 }
 
+/* Of a command that can also clear settings, an empty value does so. */
+static int
+may_be_empty(const struct arguments *args, const struct option *option)
+{
+	return option->flags & OPTION_OPTIONAL ||
+	    (option->type != OPTION_FLAG &&
+		find_option(args->command, "clear", strlen("clear")) != NULL);
+}
+
 static int
 add_value(struct arguments *args, const struct option *option,
     const char *origin, const char *text, struct error *err)
 {
 	size_t i = (size_t)(option - args->command->options);
 
-	if (option_check(option, origin, text, err) != 0)
+	if (!(*text == '\0' && may_be_empty(args, option)) &&
+	    option_check(option, origin, text, err) != 0)
 		return -1;
 	if (args->given[i].n > 0 && !(option->flags & OPTION_REPEATED))
 		return error_set(err, ERR_INVALID,
@@ -270,13 +280,10 @@ parse_option(struct arguments *args, int argc, char **argv, struct error *err)
 		    option->name);
 
 	value = equals == NULL ? NULL : equals + 1;
-	if (option->type == OPTION_FLAG && value != NULL)
-		return error_set(err, ERR_INVALID,
-		    "--%s takes no value (\"%s\"): leave it out", option->name,
-		    value);
 	if (value == NULL && option->type == OPTION_FLAG)
 		value = "yes";
-	if (value == NULL && argc > 1 && strcmp(argv[1], "") != 0 &&
+	if (value == NULL && argc > 1 &&
+	    (argv[1][0] != '\0' || may_be_empty(args, option)) &&
 	    (argv[1][0] != '-' || strcmp(argv[1], "-") == 0)) {
 		value = argv[1];
 		taken = 2;

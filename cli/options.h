@@ -15,7 +15,7 @@ struct config;
  */
 
 enum option_type {
-	OPTION_FLAG,     /* takes no value; yes or no elsewhere */
+	OPTION_FLAG,     /* yes, or what stands behind =: yes or no */
 	OPTION_TEXT,     /* any but the empty text */
 	OPTION_CHOICE,   /* one of `choices`, separated by '|' */
 	OPTION_NUMBER,   /* min to max */

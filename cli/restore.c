@@ -8,28 +8,11 @@
 #include "cli/destination_members.h"
 #include "cli/progress.h"
 #include "cli/say.h"
+#include "cli/who.h"
 
-/* holdfast restore, holdfast hold */
+/* holdfast restore */
 
 #define BUCKETS_SAID 10
-
-static int
-change(struct arguments *args, const char *method, const char *path)
-{
-	const char *who = getenv("SUDO_USER");
-	struct error err = ERROR_INIT;
-	json_t *body, *answer = NULL;
-	int failed;
-
-	if (who == NULL)
-		who = getenv("USER");
-	body = json_pack("{s:s}", "who", who == NULL ? "command line" : who);
-	failed = control_call(
-	    arguments_text(args, "data", 0), method, path, body, &answer, &err);
-	json_decref(body);
-	json_decref(answer);
-	return failed ? say_failure(&err) : 0;
-}
 
 static int
 look(struct arguments *args, const char *path, json_t **answer)
@@ -220,45 +203,4 @@ run_restore(struct arguments *args)
 	say_restore(answer);
 	json_decref(answer);
 	return 0;
-}
-
-int
-run_hold(struct arguments *args)
-{
-	json_t *answer = NULL;
-
-	if (look(args, "/v1/hold", &answer) != 0)
-		return 1;
-	if (arguments_flag(args, "json"))
-		return say_json(answer);
-	if (json_is_true(json_object_get(answer, "active")))
-		printf("Recovery hold since %s: deletes are kept back for "
-		       "%lld days.\n",
-		    say_text(answer, "since"),
-		    (long long)say_number(answer, "days"));
-	else
-		puts("No recovery hold.");
-	printf("%lld deletes are kept back.\n",
-	    (long long)say_number(answer, "kept_back"));
-	json_decref(answer);
-	return 0;
-}
-
-int
-run_hold_end(struct arguments *args)
-{
-	return change(args, "DELETE", "/v1/hold");
-}
-
-int
-run_hold_undelete(struct arguments *args)
-{
-	char *path = control_path("/v1/hold/", args->operands[0]);
-	int status;
-
-	if (path == NULL)
-		return 1;
-	status = change(args, "POST", path);
-	free(path);
-	return status;
 }

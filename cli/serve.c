@@ -184,6 +184,7 @@ make_replicator(struct serving *s, struct error *err)
 		.dir = arguments_text(s->args, "data", 0),
 		.audit_interval_ms =
 		    arguments_number(s->args, "audit-interval"),
+		.hold_ms = arguments_number(s->args, "hold-time"),
 		.unordered = arguments_flag(s->args, "replicate-unordered"),
 	};
 	struct presets presets;

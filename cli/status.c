@@ -116,7 +116,8 @@ run_status(struct arguments *args)
 	list = json_object_get(answer, "destinations");
 	for (i = 0; i < json_array_size(list); i++) {
 		printf("destination  ");
-		print_destination(json_array_get(list, i));
+		print_destination(
+		    json_array_get(list, i), json_object_get(answer, "parked"));
 	}
 	json_decref(answer);
 	return 0;

@@ -103,10 +103,12 @@ admin_handle(struct http_request *req, void *context)
 static void
 work_control(struct call *call, void *context)
 {
-	struct admin *admin = context;
+	const struct admin *admin = context;
+	struct manage manage = admin->manage;
 
-	call->status = manage_text(&admin->manage, call->method, call->path,
-	    call->body, &call->answer);
+	manage.peer_uid = call->peer_uid;
+	call->status = manage_text(
+	    &manage, call->method, call->path, call->body, &call->answer);
 }
 
 void

@@ -113,6 +113,7 @@ call_start(struct http_request *req, struct workers *workers, call_work *run,
 	own->context = context;
 	own->call.method = head->method;
 	own->call.path = head->path;
+	own->call.peer_uid = http_request_peer_uid(req);
 	own->call.status = 200;
 	own->call.content_type = "application/json";
 	http_body_read(req, own->body, CALL_BODY_MAX_BYTES + 1, body_done, own);

@@ -17,6 +17,7 @@ struct workers;
 struct call {
 	struct slice method, path;
 	struct slice body;
+	long peer_uid; /* of the control socket's; else -1 */
 	/* The answer. */
 	int status;
 	const char *content_type;

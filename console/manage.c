@@ -27,6 +27,7 @@ static const struct {
 	{ "PATCH", "/v1/destinations/", 1, manage_set_destination },
 	{ "DELETE", "/v1/destinations/", 1, manage_remove_destination },
 	{ "POST", "/v1/destination-tests", 0, manage_test_destination },
+	{ "GET", "/v1/changes", 0, manage_list_changes },
 	{ "POST", "/v1/audits/", 1, manage_audit },
 	{ "GET", "/v1/audits/", 1, manage_audit_status },
 	{ "GET", "/v1/backups", 0, manage_list_backups },

@@ -29,10 +29,14 @@ struct store;
  *     GET    /v1/destinations         {"destinations": [...], "parked": [...]}
  *     POST   /v1/destinations         {"name", "provider", ...}: the fields by
  *                                     their names, "take_over"
- *     PATCH  /v1/destinations/NAME    some of them, or {"paused": true|false}
+ *     PATCH  /v1/destinations/NAME    some of them, null to take one away; or
+ *                                     {"paused": true|false}, with
+ *                                     "accept_deletes" behind the brake
  *     DELETE /v1/destinations/NAME    nothing outside is changed
  *     POST   /v1/destination-tests    {"name"} of a saved one, or fields;
  *                                     {"passed", "rows": [...]}
+ *     GET    /v1/changes              {"changes": [...]}: who changed what of
+ *                                     destinations, the newest last
  *     POST   /v1/audits/NAME          {"read_data", "bytes_per_second"}: begins
  *                                     to compare a destination
  *     GET    /v1/audits/NAME          how far it is, and what it has found
@@ -46,8 +50,10 @@ struct store;
  *                                     the destination is added
  *     POST   /v1/restore/NAME         {"take_over"}, of a saved one
  *     GET    /v1/restore              how far that is
- *     GET    /v1/hold                 the recovery hold
- *     DELETE /v1/hold                 ends it
+ *     GET    /v1/hold                 the recovery hold, and which deletes are
+ *                                     kept back
+ *     DELETE /v1/hold                 ends it; {"kept": "send"|"wait"} says
+ *                                     what becomes of these
  *     POST   /v1/hold/BUCKET/KEY      gives back what was deleted under it
  *     GET    /v1/status
  *
@@ -61,6 +67,8 @@ struct manage {
 	int64_t started_ms;
 	char endpoints[512], admin_address[300];
 	int (*bucket_name_valid)(struct slice);
+	/* Whose request it is, as the control socket knows it; -1: unknown. */
+	long peer_uid;
 };
 
 /* An HTTP status, and the answer (NULL for 204), which the caller releases.

@@ -2,7 +2,6 @@
 
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "console/manage_routes.h"
 #include "replicator/replicator.h"
@@ -25,19 +24,18 @@ int
 manage_audit(struct manage *manage, struct slice name, const json_t *body,
     json_t **answer, struct error *err)
 {
-	const char *who = json_string_value(json_object_get(body, "who"));
 	json_int_t rate =
 	    json_integer_value(json_object_get(body, "bytes_per_second"));
 	struct audit_options options = {
 		.read_data = json_is_true(json_object_get(body, "read_data")),
 		.bytes_per_second = rate > 0 ? (uint64_t)rate : 0,
 	};
-	char text[64];
+	char text[64], who[MANAGE_WHO_BYTES];
 
 	(void)answer;
+	manage_who(manage, body, who);
 	if (name_of(manage, name, text, err) != 0 ||
-	    replicator_audit(manage->replicator, text, &options,
-		who == NULL ? "control" : who, err) != 0)
+	    replicator_audit(manage->replicator, text, &options, who, err) != 0)
 		return -1;
 	return 204;
 }
@@ -57,17 +55,6 @@ add_finding(
 	(void)json_array_append_new(arg,
 	    json_pack("{s:s, s:o, s:s}", "finding", kinds[kind], "key", name,
 		"text", text));
-}
-
-static json_t *
-time_json(int64_t wall_ms)
-{
-	char text[CLOCK_TEXT_BYTES];
-
-	if (wall_ms == 0)
-		return json_null();
-	clock_iso8601(wall_ms, text);
-	return json_string(text);
 }
 
 int
@@ -90,12 +77,13 @@ manage_audit_status(struct manage *manage, struct slice name,
 	*answer = json_pack("{s:b, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, "
 			    "s:I, s:I, s:I, s:s, s:o}",
 	    "running", f.running || f.waiting, "started",
-	    time_json(f.started_ms), "ended", time_json(f.ended_ms), "objects",
-	    (json_int_t)f.objects, "total", (json_int_t)f.total, "bytes_read",
-	    (json_int_t)f.bytes_read, "missing", (json_int_t)f.missing,
-	    "different", (json_int_t)f.different, "foreign",
-	    (json_int_t)f.foreign, "sent_again", (json_int_t)f.sent_again,
-	    "pending", (json_int_t)f.pending, "parked", (json_int_t)f.parked,
-	    "error", f.error, "findings", findings);
+	    manage_time(f.started_ms), "ended", manage_time(f.ended_ms),
+	    "objects", (json_int_t)f.objects, "total", (json_int_t)f.total,
+	    "bytes_read", (json_int_t)f.bytes_read, "missing",
+	    (json_int_t)f.missing, "different", (json_int_t)f.different,
+	    "foreign", (json_int_t)f.foreign, "sent_again",
+	    (json_int_t)f.sent_again, "pending", (json_int_t)f.pending,
+	    "parked", (json_int_t)f.parked, "error", f.error, "findings",
+	    findings);
 	return *answer == NULL ? error_nomem(err) : 200;
 }

@@ -3,7 +3,6 @@
 
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "console/manage_routes.h"
@@ -23,17 +22,6 @@ replicator_of(struct manage *manage, struct error *err)
 	return manage->replicator;
 }
 
-static json_t *
-time_json(int64_t wall_ms)
-{
-	char text[CLOCK_TEXT_BYTES];
-
-	if (wall_ms == 0)
-		return json_null();
-	clock_iso8601(wall_ms, text);
-	return json_string(text);
-}
-
 static void
 set_number(json_t *object, const char *name, uint64_t number)
 {
@@ -51,8 +39,8 @@ status_json(const struct destination_status *s)
 	    "name", s->name, "provider", provider_name(s->provider), "place",
 	    s->place, "state", destination_state_word(s->state), "reason",
 	    s->reason, "from_config", s->from_config, "last_error",
-	    s->last_error, "last_error_time", time_json(s->last_error_ms),
-	    "safe_until", time_json(s->safe_until_ms));
+	    s->last_error, "last_error_time", manage_time(s->last_error_ms),
+	    "safe_until", manage_time(s->safe_until_ms));
 	if (object == NULL)
 		return NULL;
 	set_number(object, "watermark", s->watermark);
@@ -69,6 +57,7 @@ status_json(const struct destination_status *s)
 	set_number(object, "failures", s->failures);
 	set_number(object, "parked", s->parked);
 	set_number(object, "held", s->held);
+	set_number(object, "kept_back", s->kept_back);
 	set_number(object, "seed_done", s->seed_done);
 	set_number(object, "seed_total", s->seed_total);
 	(void)json_object_set_new(object, "clock_offset_ms",
@@ -85,7 +74,7 @@ add_parked(const char *destination, struct slice bucket, struct slice key,
 	entry = json_pack("{s:s, s:s%, s:o?, s:s, s:o}", "destination",
 	    destination, "bucket", bucket.at, bucket.len, "key",
 	    json_stringn(key.at, key.len), "reason", reason, "since",
-	    time_json(since_ms));
+	    manage_time(since_ms));
 	(void)json_array_append_new(parked, entry);
 	return json_array_size(parked) >= 1000;
 }
@@ -129,24 +118,18 @@ manage_list_destinations(struct manage *manage, struct slice name,
 									: 200;
 }
 
-static const char *
-who_of(const json_t *body)
-{
-	const char *who = json_string_value(json_object_get(body, "who"));
-
-	return who == NULL ? "control" : who;
-}
-
 int
 manage_add_destination(struct manage *manage, struct slice unused,
     const json_t *body, json_t **answer, struct error *err)
 {
+	char who[MANAGE_WHO_BYTES];
 	struct settings *settings;
 	const char *name;
 	int failed;
 
 	(void)unused;
 	(void)answer;
+	manage_who(manage, body, who);
 	if (replicator_of(manage, err) == NULL ||
 	    manage_string(body, "name", &name, err) != 0)
 		return -1;
@@ -159,24 +142,9 @@ manage_add_destination(struct manage *manage, struct slice unused,
 	if ((settings = settings_parse(body, err)) == NULL)
 		return -1;
 	failed = replicator_add(manage->replicator, name, &settings->fields,
-	    &settings->policy, settings->take_over, who_of(body), err);
+	    &settings->policy, settings->take_over, who, err);
 	settings_free(settings);
 	return failed ? -1 : 204;
-}
-
-static int
-provider_of(
-    struct replicator *replicator, const char *name, enum provider *provider)
-{
-	struct destination_status status;
-	size_t i;
-
-	for (i = 0; replicator_status(replicator, i, &status) == 0; i++)
-		if (strcmp(status.name, name) == 0) {
-			*provider = status.provider;
-			return 0;
-		}
-	return -1;
 }
 
 int
@@ -184,27 +152,22 @@ manage_set_destination(struct manage *manage, struct slice name,
     const json_t *body, json_t **answer, struct error *err)
 {
 	const json_t *paused = json_object_get(body, "paused");
-	struct settings *settings;
-	char text[64];
+	char text[64], who[MANAGE_WHO_BYTES];
 	int failed;
 
 	(void)answer;
 	if (replicator_of(manage, err) == NULL)
 		return -1;
 	snprintf(text, sizeof(text), "%.*s", (int)name.len, name.at);
+	manage_who(manage, body, who);
 	if (json_is_boolean(paused))
-		return replicator_pause(manage->replicator, text,
-			   json_is_true(paused), who_of(body), err) != 0
-		    ? -1
-		    : 204;
-	if ((settings = settings_parse(body, err)) == NULL)
-		return -1;
-	if (json_object_get(body, "provider") == NULL)
-		(void)provider_of(
-		    manage->replicator, text, &settings->fields.provider);
-	failed = replicator_set(manage->replicator, text, &settings->fields,
-	    &settings->policy, who_of(body), err);
-	settings_free(settings);
+		failed = replicator_pause(manage->replicator, text,
+		    json_is_true(paused),
+		    json_is_true(json_object_get(body, "accept_deletes")), who,
+		    err);
+	else
+		failed =
+		    replicator_set(manage->replicator, text, body, who, err);
 	return failed ? -1 : 204;
 }
 
@@ -212,16 +175,15 @@ int
 manage_remove_destination(struct manage *manage, struct slice name,
     const json_t *body, json_t **answer, struct error *err)
 {
-	char text[64];
+	char text[64], who[MANAGE_WHO_BYTES];
 
 	(void)answer;
 	if (replicator_of(manage, err) == NULL)
 		return -1;
 	snprintf(text, sizeof(text), "%.*s", (int)name.len, name.at);
-	return replicator_remove(manage->replicator, text, who_of(body), err) !=
-		0
-	    ? -1
-	    : 204;
+	manage_who(manage, body, who);
+	return replicator_remove(manage->replicator, text, who, err) != 0 ? -1
+									  : 204;
 }
 
 static void

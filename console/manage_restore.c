@@ -3,13 +3,12 @@
 
 #include <jansson.h>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "console/manage_routes.h"
 #include "replicator/replicator.h"
 #include "replicator/settings.h"
 
-/* Restores, and the recovery hold. */
+/* Restores. */
 
 #define BUCKETS_NAMED 1000
 
@@ -23,28 +22,21 @@ needs_server(struct manage *manage, struct error *err)
 	    "the data directory first");
 }
 
-static const char *
-who_of(const json_t *body)
-{
-	const char *who = json_string_value(json_object_get(body, "who"));
-
-	return who == NULL ? "control" : who;
-}
-
 /* Of a destination that is known. */
 int
 manage_restore(struct manage *manage, struct slice name, const json_t *body,
     json_t **answer, struct error *err)
 {
 	int take_over = json_is_true(json_object_get(body, "take_over"));
-	char text[64];
+	char text[64], who[MANAGE_WHO_BYTES];
 
 	(void)answer;
 	if (needs_server(manage, err) != 0)
 		return -1;
 	snprintf(text, sizeof(text), "%.*s", (int)name.len, name.at);
+	manage_who(manage, body, who);
 	return replicator_restore(
-		   manage->replicator, text, take_over, who_of(body), err) != 0
+		   manage->replicator, text, take_over, who, err) != 0
 	    ? -1
 	    : 204;
 }
@@ -74,19 +66,20 @@ manage_restore_from(struct manage *manage, struct slice unused,
 	struct settings *settings;
 	const char *name;
 	int take_over = json_is_true(json_object_get(body, "take_over"));
+	char who[MANAGE_WHO_BYTES];
 	int failed;
 
 	(void)unused;
 	(void)answer;
+	manage_who(manage, body, who);
 	if (needs_server(manage, err) != 0 ||
 	    take_source(body, &name, &settings, err) != 0)
 		return -1;
 	failed = settings == NULL
-	    ? replicator_restore(
-		  manage->replicator, name, take_over, who_of(body), err)
+	    ? replicator_restore(manage->replicator, name, take_over, who, err)
 	    : replicator_restore_from(manage->replicator,
 		  name == NULL ? "outside" : name, &settings->fields,
-		  &settings->policy, take_over, who_of(body), err);
+		  &settings->policy, take_over, who, err);
 	settings_free(settings);
 	return failed ? -1 : 204;
 }
@@ -97,17 +90,6 @@ add_bucket(struct slice bucket, void *arg)
 	if (json_array_size(arg) < BUCKETS_NAMED)
 		(void)json_array_append_new(
 		    arg, json_stringn(bucket.at, bucket.len));
-}
-
-static json_t *
-time_of(int64_t wall_ms)
-{
-	char text[CLOCK_TEXT_BYTES];
-
-	if (wall_ms == 0)
-		return json_null();
-	clock_iso8601(wall_ms, text);
-	return json_string(text);
 }
 
 int
@@ -141,11 +123,11 @@ manage_survey(struct manage *manage, struct slice unused, const json_t *body,
 			    "s:I, s:s, s:s}",
 	    "owner", s.owner, "owner_is_this", strcmp(s.owner, s.own) == 0,
 	    "owner_since", s.owner_since, "last_written",
-	    time_of(s.last_written_ms), "buckets_total", (json_int_t)s.buckets,
-	    "buckets", buckets, "objects", (json_int_t)s.objects, "bytes",
-	    (json_int_t)s.bytes, "more", s.more, "backups",
-	    (json_int_t)s.backups, "newest_backup", s.newest_backup, "refusal",
-	    refusal.kind == ERR_NONE ? "" : refusal.text);
+	    manage_time(s.last_written_ms), "buckets_total",
+	    (json_int_t)s.buckets, "buckets", buckets, "objects",
+	    (json_int_t)s.objects, "bytes", (json_int_t)s.bytes, "more", s.more,
+	    "backups", (json_int_t)s.backups, "newest_backup", s.newest_backup,
+	    "refusal", refusal.kind == ERR_NONE ? "" : refusal.text);
 	return *answer == NULL ? error_nomem(err) : 200;
 }
 
@@ -175,59 +157,4 @@ manage_restore_status(struct manage *manage, struct slice name,
 				       : json_integer((json_int_t)s.estimate_s),
 	    "error", s.error);
 	return *answer == NULL ? error_nomem(err) : 200;
-}
-
-int
-manage_hold_status(struct manage *manage, struct slice name, const json_t *body,
-    json_t **answer, struct error *err)
-{
-	char since[CLOCK_TEXT_BYTES] = "";
-	struct hold_status s;
-
-	(void)name;
-	(void)body;
-	if (needs_server(manage, err) != 0)
-		return -1;
-	replicator_hold_status(manage->replicator, &s);
-	if (s.active)
-		clock_iso8601(s.since_ms, since);
-	*answer = json_pack("{s:b, s:s, s:I, s:I}", "active", s.active, "since",
-	    since, "days", (json_int_t)(s.keep_ms / 86400000), "kept_back",
-	    (json_int_t)s.kept_back);
-	return *answer == NULL ? error_nomem(err) : 200;
-}
-
-int
-manage_hold_end(struct manage *manage, struct slice name, const json_t *body,
-    json_t **answer, struct error *err)
-{
-	(void)name;
-	(void)answer;
-	if (needs_server(manage, err) != 0)
-		return -1;
-	return replicator_hold_end(manage->replicator, who_of(body), err) != 0
-	    ? -1
-	    : 204;
-}
-
-/* name: BUCKET/KEY. */
-int
-manage_undelete(struct manage *manage, struct slice name, const json_t *body,
-    json_t **answer, struct error *err)
-{
-	const char *slash = memchr(name.at, '/', name.len);
-	struct slice bucket, key;
-
-	(void)answer;
-	if (needs_server(manage, err) != 0)
-		return -1;
-	if (slash == NULL)
-		return error_set(
-		    err, ERR_INVALID, "name the object as BUCKET/KEY");
-	bucket = (struct slice){ name.at, (size_t)(slash - name.at) };
-	key = (struct slice){ slash + 1, name.len - bucket.len - 1 };
-	return replicator_undelete(
-		   manage->replicator, bucket, key, who_of(body), err) != 0
-	    ? -1
-	    : 204;
 }

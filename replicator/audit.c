@@ -53,3 +53,24 @@ audit_write(const char *dir, const char *who, const char *what,
 	free(line);
 	free(text);
 }
+
+int
+audit_read(const char *dir,
+    int (*visit)(const char *line, size_t len, void *arg), void *arg,
+    struct error *err)
+{
+	char path[4096], *line = NULL;
+	size_t room = 0;
+	ssize_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/audit.log", dir);
+	if ((f = fopen(path, "re")) == NULL)
+		return errno == ENOENT ? 0 : error_sys(err, errno, "%s", path);
+	while ((n = getline(&line, &room, f)) > 0)
+		if (visit(line, (size_t)n, arg))
+			break;
+	free(line);
+	(void)fclose(f);
+	return 0;
+}

@@ -150,7 +150,7 @@ is_settled(struct auditing *a, const struct local_entry *e)
 	struct object_record rec;
 	const char *status = NULL;
 	struct entry *entry;
-	int same, pending = 0;
+	int same, pending = 1, parked = 0;
 
 	same = store_object(r->store, e->bucket, e->key, 0, &rec, &memory, NULL,
 		   NULL, NULL) == 0 &&
@@ -162,15 +162,17 @@ is_settled(struct auditing *a, const struct local_entry *e)
 		if (entry != NULL && entry->site != NULL)
 			status = site_object_status(
 			    entry->site, e->bucket, e->key, &e->record);
+		parked = status != NULL && strcmp(status, "FAILED") == 0;
+		/* Any other word is a guess while the journal is unread. */
+		pending = status != NULL && !parked &&
+		    site_is_under_way(entry->site, e->bucket, e->key);
 		pthread_mutex_unlock(&r->lock);
 	}
-	pending = !same || (status != NULL && strcmp(status, "PENDING") == 0);
 	pthread_mutex_lock(&a->auditor->lock);
 	a->job->figures.pending += (uint64_t)pending;
-	if (!pending && status != NULL && strcmp(status, "FAILED") == 0)
-		a->job->figures.parked++;
+	a->job->figures.parked += (uint64_t)parked;
 	pthread_mutex_unlock(&a->auditor->lock);
-	return !pending && status != NULL && strcmp(status, "COMPLETED") == 0;
+	return status != NULL && !pending && !parked;
 }
 
 static void
@@ -286,7 +288,7 @@ audit_foreign(struct auditing *a, const struct remote_entry *there)
 		pthread_mutex_lock(&r->lock);
 		entry = entry_find(r, a->job->name);
 		if (!waits && entry != NULL && entry->site != NULL)
-			waits = site_is_pending(entry->site, bucket, key);
+			waits = site_is_under_way(entry->site, bucket, key);
 		pthread_mutex_unlock(&r->lock);
 	}
 	if (!waits)

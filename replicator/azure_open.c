@@ -311,6 +311,14 @@ azure_session_close(void *session)
 	free(s);
 }
 
+static int64_t
+azure_clock_offset_ms(void *shared)
+{
+	struct azure_shared *s = shared;
+
+	return atomic_load(&s->clock_offset_ms);
+}
+
 static void
 azure_limits(void *shared, struct destination_limits *l)
 {
@@ -330,6 +338,7 @@ const struct destination_protocol destination_azure = {
 	.session = azure_session,
 	.session_close = azure_session_close,
 	.limits = azure_limits,
+	.clock_offset_ms = azure_clock_offset_ms,
 	.check_key = azure_check_key,
 	.put = azure_put,
 	.begin = azure_begin,

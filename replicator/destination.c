@@ -107,6 +107,12 @@ destination_limits(const struct destination *d, struct destination_limits *l)
 	d->protocol->limits(d->shared, l);
 }
 
+int64_t
+destination_clock_offset_ms(const struct destination *d)
+{
+	return d->protocol->clock_offset_ms(d->shared);
+}
+
 int
 destination_check_key(
     const struct destination *d, struct slice key, struct fault *fault)

@@ -175,6 +175,9 @@ struct destination_protocol {
 	void *(*session)(void *shared, struct http_client *);
 	void (*session_close)(void *session);
 	void (*limits)(void *shared, struct destination_limits *);
+	/* The provider's clock less this machine's, as its last answer's Date
+	 * said; to half a second. 0 before the first. */
+	int64_t (*clock_offset_ms)(void *shared);
 	/* 0 if the provider can hold that key; else -1 and FAULT_OBJECT. */
 	int (*check_key)(void *shared, struct slice key, struct fault *);
 
@@ -228,6 +231,8 @@ const struct destination_protocol *destination_table(
     const struct destination *);
 void destination_limits(
     const struct destination *, struct destination_limits *);
+/* destination_protocol.clock_offset_ms, without a session. Any thread. */
+int64_t destination_clock_offset_ms(const struct destination *);
 /* destination_protocol.check_key, without a session. */
 int destination_check_key(
     const struct destination *, struct slice key, struct fault *);

@@ -150,6 +150,14 @@ google_session_close(void *session)
 	free(s);
 }
 
+static int64_t
+google_clock_offset_ms(void *shared)
+{
+	struct google_shared *s = shared;
+
+	return atomic_load(&s->clock_offset_ms);
+}
+
 static void
 google_limits(void *shared, struct destination_limits *l)
 {
@@ -209,6 +217,7 @@ const struct destination_protocol destination_google = {
 	.session = google_session,
 	.session_close = google_session_close,
 	.limits = google_limits,
+	.clock_offset_ms = google_clock_offset_ms,
 	.check_key = google_check_key,
 	.put = google_put,
 	.begin = google_begin,

@@ -14,6 +14,8 @@ struct store;
  * destination's, HASH 32 hex digits of a SHA-256 of bucket, '/' and key:
  *
  *     r/NAME/c             settings: JSON, its secrets sealed
+ *     r/NAME/k             the place that the others are about, as
+ *                          settings_place() says it
  *     r/NAME/w             state: {format u8 = 1, watermark be64, consistent
  *                          at be64, brake from be64, paused u8, reason be16
  *                          length and text}

@@ -32,6 +32,7 @@ replicator_start(struct store *store, const struct replicator_options *options,
 	(void)pthread_mutex_init(&r->list_lock, NULL);
 	(void)pthread_mutex_init(&r->trim_lock, NULL);
 	(void)pthread_mutex_init(&r->lent_lock, NULL);
+	r->hold_keep_ms = options->hold_ms > 0 ? options->hold_ms : HOLD_MS;
 	hold_load(r);
 	(void)pthread_cond_init(&r->trim, NULL);
 	if ((r->dir = strdup(options->dir)) == NULL) {
@@ -198,31 +199,10 @@ fail:
 }
 
 static int
-differs(const char *a, const char *b)
-{
-	return strcmp(a == NULL ? "" : a, b == NULL ? "" : b) != 0;
-}
-
-/* Whether what is outside so far says nothing of what shall be there. */
-static int
-is_elsewhere(const struct settings *a, const struct settings *b)
-{
-	const struct destination_fields *f = &a->fields, *g = &b->fields;
-
-	return f->provider != g->provider ||
-	    differs(f->endpoint, g->endpoint) ||
-	    differs(f->bucket, g->bucket) || differs(f->path, g->path) ||
-	    differs(f->storage_account, g->storage_account) ||
-	    differs(a->policy.source_bucket, b->policy.source_bucket) ||
-	    differs(a->policy.include, b->policy.include) ||
-	    differs(a->policy.exclude, b->policy.exclude);
-}
-
-static int
 change(struct replicator *r, struct entry *e, struct settings *settings,
     struct error *err)
 {
-	int elsewhere = is_elsewhere(e->settings, settings);
+	int elsewhere = settings_are_elsewhere(e->settings, settings);
 	struct settings *old = e->settings;
 
 	if (elsewhere && importer_needs(r, e->name))
@@ -237,8 +217,7 @@ change(struct replicator *r, struct entry *e, struct settings *settings,
 	entry_set(r, e, settings);
 	lent_clear(r);
 	if ((elsewhere &&
-		(site_forget(r->store, e->name, err) != 0 ||
-		    site_create(r->store, e->name, settings, err) != 0)) ||
+		site_begin_anew(r->store, e->name, settings, err) != 0) ||
 	    replicator_save(r, e, err) != 0) {
 		entry_set(r, e, old);
 		lent_clear(r);
@@ -253,11 +232,11 @@ change(struct replicator *r, struct entry *e, struct settings *settings,
 }
 
 int
-replicator_set(struct replicator *r, const char *name,
-    const struct destination_fields *fields,
-    const struct destination_policy *policy, const char *who, struct error *err)
+replicator_set(struct replicator *r, const char *name, const json_t *changes,
+    const char *who, struct error *err)
 {
 	struct settings *settings = NULL;
+	json_t *difference = NULL;
 	struct destination *d;
 	struct entry *e;
 	int failed = -1;
@@ -274,18 +253,20 @@ replicator_set(struct replicator *r, const char *name,
 		    name);
 		goto out;
 	}
-	settings = settings_make(e->settings, fields, policy, err);
+	settings = settings_change(e->settings, changes, err);
 	if (settings == NULL || (d = open_checked(settings, err)) == NULL)
 		goto out;
 	destination_close(d);
+	difference = settings_difference(e->settings, settings);
 	if (change(r, e, settings, err) != 0)
 		goto out;
 	settings = NULL;
-	audit_write(
-	    r->dir, who, "destination.set", name, settings_public(e->settings));
+	audit_write(r->dir, who, "destination.set", name, difference);
+	difference = NULL;
 	failed = 0;
 out:
 	pthread_mutex_unlock(&r->lock);
+	json_decref(difference);
 	settings_free(settings);
 	return failed;
 }
@@ -325,7 +306,7 @@ replicator_remove(
 
 int
 replicator_pause(struct replicator *r, const char *name, int pause,
-    const char *who, struct error *err)
+    int accept_deletes, const char *who, struct error *err)
 {
 	struct entry *e;
 	int failed = -1;
@@ -336,12 +317,12 @@ replicator_pause(struct replicator *r, const char *name, int pause,
 	else if (e->site == NULL)
 		error_set(err, ERR_CONFLICT, "%s", e->reason);
 	else
-		failed = site_pause(
-		    e->site, pause, pause ? "paused by a person" : "", err);
+		failed = site_pause(e->site, pause, accept_deletes, err);
 	if (!failed)
 		audit_write(r->dir, who,
 		    pause ? "destination.pause" : "destination.resume", name,
-		    NULL);
+		    accept_deletes ? json_pack("{s:b}", "accept_deletes", 1)
+				   : NULL);
 	pthread_mutex_unlock(&r->lock);
 	return failed;
 }

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 struct error;
+struct json_t;
 struct replicator;
 
 /*
@@ -65,6 +66,7 @@ struct destination_status {
 	uint64_t estimate_s; /* until caught up; UINT64_MAX: not known */
 	uint64_t published, bytes, deletes, retries, failures; /* totals */
 	uint64_t parked, held, seed_done, seed_total;
+	uint64_t kept_back; /* deletes that are put off */
 	char last_error[512];
 	int64_t last_error_ms;
 	int64_t clock_offset_ms;
@@ -83,6 +85,7 @@ struct replicator_options {
 	const struct replicator_preset *presets;
 	size_t n_presets;
 	uint64_t audit_interval_ms; /* 0: audits only when asked */
+	uint64_t hold_ms; /* deletes under the recovery hold; 0: 7 days */
 	/* For tests alone: the publish rule is off; nothing is written down at
 	 * the end, as in a crash. */
 	int unordered, crash;
@@ -102,15 +105,17 @@ void replicator_stop(struct replicator *);
 int replicator_add(struct replicator *, const char *name,
     const struct destination_fields *, const struct destination_policy *,
     int take_over, const char *who, struct error *err);
-/* Replaces fields that are not NULL, and the policy if given. */
+/* Changes what the JSON object names, by the names of the fields and of the
+ * policy: null takes a setting away. */
 int replicator_set(struct replicator *, const char *name,
-    const struct destination_fields *, const struct destination_policy *,
-    const char *who, struct error *err);
+    const struct json_t *changes, const char *who, struct error *err);
 /* Forgets it, and its pins; nothing outside is changed. */
 int replicator_remove(
     struct replicator *, const char *name, const char *who, struct error *err);
+/* accept_deletes: agrees to what the brake asks about, without which a pause of
+ * the brake's is not ended (ERR_CONFLICT, with its question). */
 int replicator_pause(struct replicator *, const char *name, int pause,
-    const char *who, struct error *err);
+    int accept_deletes, const char *who, struct error *err);
 /* The Test button, with saved fields (name) or with given ones (name NULL). */
 int replicator_test(struct replicator *, const char *name,
     const struct destination_fields *, probe_visit *, void *arg,
@@ -126,6 +131,12 @@ int replicator_fields_json(struct replicator *, const char *name,
  * when no destination wants it. */
 const char *replicator_object_status(struct replicator *, struct slice bucket,
     struct slice key, const struct object_record *);
+
+/* Who changed what, oldest first: lines of JSON {"time", "who", "what", "name",
+ * "detail"}, until visit returns nonzero. */
+typedef int change_visit(const char *line, size_t len, void *arg);
+int replicator_changes(
+    struct replicator *, change_visit *, void *arg, struct error *err);
 
 /* Objects that a destination could not take: name, key and why. */
 typedef int parked_visit(const char *destination, struct slice bucket,
@@ -235,8 +246,20 @@ struct hold_status {
 	uint64_t kept_back; /* deletes, of all destinations */
 };
 void replicator_hold_status(struct replicator *, struct hold_status *);
+/* Deletes that are kept back, by the hold or by a destination's delay, soonest
+ * first; until visit returns nonzero. */
+typedef int kept_visit(const char *destination, struct slice bucket,
+    struct slice key, int64_t due_ms, void *arg);
+int replicator_kept(
+    struct replicator *, kept_visit *, void *arg, struct error *err);
+enum hold_kept {
+	HOLD_ASK,  /* ERR_CONFLICT if there are any */
+	HOLD_SEND, /* they follow at once */
+	HOLD_WAIT  /* each follows when its time has come */
+};
+/* Ends it, also when there is none: what is kept back then is the delay's. */
 int replicator_hold_end(
-    struct replicator *, const char *who, struct error *err);
+    struct replicator *, enum hold_kept, const char *who, struct error *err);
 /* Gives an object back whose delete is kept back. */
 int replicator_undelete(struct replicator *, struct slice bucket,
     struct slice key, const char *who, struct error *err);

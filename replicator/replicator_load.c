@@ -242,12 +242,28 @@ forget_leftovers(struct replicator *r, struct error *err)
 	return 0;
 }
 
+/* The configuration file names another place than before: not while something
+ * is at that one alone. */
+static int
+check_place(struct replicator *r, const struct entry *e, struct error *err)
+{
+	if (importer_needs(r, e->name))
+		error_set(err, ERR_CONFLICT,
+		    "the store is being restored from %s", e->name);
+	else if (place_is_sole(r, e->name, err) == 0)
+		return 0;
+	return error_add(err,
+	    "the configuration file names another place for the destination %s",
+	    e->name);
+}
+
 int
 replicator_load(struct replicator *r, const struct replicator_options *options,
     struct error *err)
 {
 	struct loading l = { r, err, 0 };
 	struct entry *e;
+	int about;
 	size_t i;
 
 	for (i = 0; i < options->n_presets; i++)
@@ -260,8 +276,12 @@ replicator_load(struct replicator *r, const struct replicator_options *options,
 		return -1;
 	for (i = 0; i < r->n_entries; i++) {
 		e = r->entries[i];
-		if (look_up_state(r, e) != 0 &&
-		    (site_create(r->store, e->name, e->settings, err) != 0 ||
+		about = site_is_about(r->store, e->name, e->settings);
+		if (!about && check_place(r, e, err) != 0)
+			return -1;
+		if ((!about || look_up_state(r, e) != 0) &&
+		    (site_begin_anew(r->store, e->name, e->settings, err) !=
+			    0 ||
 			look_up_state(r, e) != 0))
 			return -1;
 		entry_start(r, e);

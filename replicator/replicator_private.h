@@ -41,6 +41,7 @@ struct replicator {
 
 	/* The way back. */
 	_Atomic uint64_t hold_ms; /* deletes are kept back so long; 0: not */
+	uint64_t hold_keep_ms;    /* under a hold */
 	_Atomic(struct importer *) importer; /* NULL: nothing was restored */
 	atomic_int restoring;                /* one was begun */
 	pthread_mutex_t lent_lock;           /* of the four below; taken last */
@@ -77,6 +78,7 @@ void trimmer_wake(void *replicator);
 int replicator_set_journal(struct replicator *, struct error *err);
 
 /* The recovery hold. */
+#define HOLD_MS (7ULL * 24 * 3600 * 1000)
 int hold_begin(struct replicator *, struct error *err);
 void hold_load(struct replicator *);
 

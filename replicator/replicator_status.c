@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "replicator/audit.h"
 #include "replicator/importer.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
@@ -115,6 +116,13 @@ replicator_object_status(struct replicator *r, struct slice bucket,
 	}
 	pthread_mutex_unlock(&r->lock);
 	return worst < 0 ? NULL : order[worst];
+}
+
+int
+replicator_changes(
+    struct replicator *r, change_visit *visit, void *arg, struct error *err)
+{
+	return audit_read(r->dir, visit, arg, err);
 }
 
 struct parking {

@@ -76,6 +76,7 @@ adopt_site(
 	site->claimed = 1;
 	site->consistent_at = begin;
 	site_add_state(site, &batch, begin);
+	site_add_place(&site->names, e->settings, &batch);
 	note_plain(&site->names, 's', key);
 	batch_remove(&batch, key);
 	failed = batch_commit(&batch, r->store, err);

@@ -206,6 +206,14 @@ s3_session_close(void *session)
 	free(s);
 }
 
+static int64_t
+s3_clock_offset_ms(void *shared)
+{
+	struct s3_shared *s = shared;
+
+	return atomic_load(&s->clock_offset_ms);
+}
+
 static void
 s3_limits(void *shared, struct destination_limits *l)
 {
@@ -305,6 +313,7 @@ const struct destination_protocol destination_s3 = {
 	.session = s3_session,
 	.session_close = s3_session_close,
 	.limits = s3_limits,
+	.clock_offset_ms = s3_clock_offset_ms,
 	.check_key = s3_check_key,
 	.put = s3_put,
 	.begin = s3_upload_begin,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/digest.h"
 #include "base/error.h"
 #include "replicator/seal.h"
@@ -305,14 +306,31 @@ fail:
 	return NULL;
 }
 
+static void
+clear(struct settings *s, const struct member *m)
+{
+	char **at = place(s, m);
+
+	if (!is_text(m)) {
+		set_number(s, m, 0);
+		return;
+	}
+	if (*at != NULL)
+		bytes_wipe(*at, strlen(*at));
+	free(*at);
+	*at = NULL;
+}
+
 static int
 take_value(struct settings *s, const struct member *m, const json_t *value,
     struct error *err)
 {
 	json_int_t number;
 
-	if (json_is_null(value))
+	if (json_is_null(value)) {
+		clear(s, m);
 		return 0;
+	}
 	if (is_text(m)) {
 		if (!json_is_string(value) ||
 		    json_string_length(value) > TEXT_MAX_BYTES ||
@@ -411,18 +429,14 @@ fail:
 	return NULL;
 }
 
-struct settings *
-settings_parse(const json_t *object, struct error *err)
+/* What a person sent goes over what is there. */
+static int
+take_members(struct settings *s, const json_t *object, struct error *err)
 {
 	const struct member *m;
 	const json_t *value;
-	struct settings *s;
 	const char *name;
 
-	if ((s = calloc(1, sizeof(*s))) == NULL) {
-		error_nomem(err);
-		return NULL;
-	}
 	/* jansson's iteration does not change the object. */
 	json_object_foreach((json_t *)(uintptr_t)object, name, value)
 	{
@@ -434,20 +448,112 @@ settings_parse(const json_t *object, struct error *err)
 		}
 		if (strcmp(name, "provider") == 0) {
 			if (take_provider(s, value, err) != 0)
-				goto fail;
+				return -1;
 			continue;
 		}
-		if ((m = find_member(name)) == NULL) {
-			error_set(err, ERR_INVALID,
+		if ((m = find_member(name)) == NULL)
+			return error_set(err, ERR_INVALID,
 			    "\"%.100s\" is no setting of a destination", name);
-			goto fail;
-		}
 		if (take_value(s, m, value, err) != 0)
-			goto fail;
+			return -1;
+	}
+	return 0;
+}
+
+struct settings *
+settings_parse(const json_t *object, struct error *err)
+{
+	return settings_change(NULL, object, err);
+}
+
+struct settings *
+settings_change(
+    const struct settings *base, const json_t *object, struct error *err)
+{
+	struct settings *s;
+
+	s = base != NULL ? settings_make(base, NULL, NULL, err)
+			 : calloc(1, sizeof(*s));
+	if (s == NULL && base == NULL)
+		error_nomem(err);
+	if (s != NULL && take_members(s, object, err) != 0) {
+		settings_free(s);
+		return NULL;
 	}
 	return s;
+}
 
-fail:
-	settings_free(s);
-	return NULL;
+static json_t *
+member_json(const struct settings *s, const struct member *m)
+{
+	const char *text;
+
+	if (m->type == MEMBER_FLAG)
+		return json_boolean(get_number(s, m) != 0);
+	if (!is_text(m))
+		return json_integer((json_int_t)get_number(s, m));
+	text = *(char *const *)place(s, m);
+	return text == NULL ? json_null() : json_string(text);
+}
+
+json_t *
+settings_difference(const struct settings *was, const struct settings *is)
+{
+	json_t *object = json_object(), *before, *after;
+	size_t i;
+
+	if (was->fields.provider != is->fields.provider)
+		(void)json_object_set_new(object, "provider",
+		    json_pack("{s:s, s:s}", "from",
+			provider_name(was->fields.provider), "to",
+			provider_name(is->fields.provider)));
+	for (i = 0; i < N_MEMBERS; i++) {
+		before = member_json(was, &members[i]);
+		after = member_json(is, &members[i]);
+		if (json_equal(before, after))
+			;
+		else if (members[i].type == MEMBER_SECRET)
+			(void)json_object_set_new(object, members[i].name,
+			    json_string(json_is_null(after) ? "taken away"
+							    : "changed"));
+		else
+			(void)json_object_set_new(object, members[i].name,
+			    json_pack(
+				"{s:O, s:O}", "from", before, "to", after));
+		json_decref(before);
+		json_decref(after);
+	}
+	return object;
+}
+
+void
+settings_place(const struct settings *s, struct buffer *out)
+{
+	const char *const texts[] = { provider_name(s->fields.provider),
+		s->fields.endpoint, s->fields.bucket, s->fields.path,
+		s->fields.storage_account, s->policy.source_bucket,
+		s->policy.include, s->policy.exclude };
+	size_t i;
+
+	/* Nothing and the empty text are not the same of `exclude`. */
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		buffer_add_text(out, texts[i] == NULL ? "" : texts[i]);
+		buffer_add_u8(out, '\n');
+	}
+	buffer_add_u8(out, s->policy.exclude == NULL ? '-' : '+');
+}
+
+int
+settings_are_elsewhere(const struct settings *a, const struct settings *b)
+{
+	struct buffer one = BUFFER_INIT, other = BUFFER_INIT;
+	int differ;
+
+	settings_place(a, &one);
+	settings_place(b, &other);
+	differ = one.failed || other.failed ||
+	    !slice_equal(buffer_slice(&one), buffer_slice(&other));
+	buffer_free(&one);
+	buffer_free(&other);
+	return differ;
 }

@@ -400,23 +400,12 @@ site_stop(struct site *site)
 }
 
 int
-site_pause(struct site *site, int pause, const char *reason, struct error *err)
+site_write_down(struct site *site)
 {
 	static const struct timespec nap = { 0, NAP_MS * 1000000L };
 	unsigned waited_ms = 0;
-	int failed = 0;
 
-	pthread_mutex_lock(&site->lock);
-	site->paused = pause;
-	snprintf(site->pause_reason, sizeof(site->pause_reason), "%s", reason);
-	if (!pause) {
-		/* What the brake asked about is agreed to. */
-		site->brake_from = store_visible(site->store);
-		memset(site->deletes, 0, sizeof(site->deletes));
-	}
 	site->state_changed = site->starved = 1;
-	site->barren = 0;
-	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_signal(&site->work);
 	while (
 	    (site->state_changed || site->flushing) && waited_ms < PAUSE_MS) {
@@ -425,7 +414,33 @@ site_pause(struct site *site, int pause, const char *reason, struct error *err)
 		waited_ms += NAP_MS;
 		pthread_mutex_lock(&site->lock);
 	}
-	if (site->state_changed || site->flushing)
+	return site->state_changed || site->flushing ? -1 : 0;
+}
+
+int
+site_pause(struct site *site, int pause, int accept_deletes, struct error *err)
+{
+	int failed = 0;
+
+	pthread_mutex_lock(&site->lock);
+	if (site->paused == PAUSED_BY_BRAKE && (pause || !accept_deletes)) {
+		if (!pause)
+			failed = error_set(
+			    err, ERR_CONFLICT, "%s", site->pause_reason);
+		pthread_mutex_unlock(&site->lock);
+		return failed;
+	}
+	site->paused = pause ? PAUSED_BY_PERSON : RUNS;
+	snprintf(site->pause_reason, sizeof(site->pause_reason), "%s",
+	    pause ? "paused by a person" : "");
+	if (!pause) {
+		/* What the brake asked about is agreed to. */
+		site->brake_from = store_visible(site->store);
+		memset(site->deletes, 0, sizeof(site->deletes));
+	}
+	site->barren = 0;
+	pthread_cond_broadcast(&site->jobs);
+	if (site_write_down(site) != 0)
 		failed = error_set(err, ERR_IO,
 		    "it holds until the end of the process; writing it down "
 		    "takes longer: see the log");

@@ -84,8 +84,12 @@ struct site {
 	struct buffer seed_bucket, seed_key; /* everything up to it is done */
 	uint64_t seed_done, seed_total;
 	int claimed; /* the path was ours once */
-	int paused;  /* by a person or the brake */
-	char pause_reason[256];
+	enum {
+		RUNS,
+		PAUSED_BY_PERSON,
+		PAUSED_BY_BRAKE /* until a person agrees to the deletes */
+	} paused;
+	char pause_reason[320];
 	uint64_t brake_from; /* deletes up to this sequence were agreed to */
 
 	struct window window;
@@ -115,6 +119,7 @@ struct site {
 
 	/* The journal behind the window, counted. */
 	uint64_t counted; /* up to this sequence */
+	int counting;     /* more of it is to be counted first */
 	uint64_t backlog_entries, backlog_bytes;
 	int folding;
 	int64_t
@@ -224,11 +229,15 @@ int site_late_look(
     struct site *, struct destination_session *, uint64_t now_ms);
 void site_late_free(struct site *);
 /* Whether a delete of the key was put off. */
-/* A delete of the key at that time waits for its day. */
-void site_put_off(
-    struct site *, struct slice bucket, struct slice key, int64_t time_ms);
 int site_is_deferred(struct site *, struct slice bucket, struct slice key);
 void site_held_free(struct site *);
+
+/* Waits until the scheduler has written down what is to be noted; lets go of
+ * the lock meanwhile. 0, or -1 when that takes too long. */
+int site_write_down(struct site *);
+/* A delete that is put off until then. */
+void site_defer(
+    struct site *, struct slice bucket, struct slice key, uint64_t due_ms);
 
 /* Waits for the bandwidth limit's and schedule's leave to send len bytes;
  * without the lock. Nonzero when stopping. */
@@ -255,25 +264,39 @@ struct site_options {
 /* A destination's first day: where its copy begins. Notes are made durable. */
 int site_create(struct store *, const char *name, const struct settings *,
     struct error *err);
+/* Notes the place that they are about, with what is noted of it. */
+void site_add_place(
+    const struct note_names *, const struct settings *, struct note_batch *);
+/* Whether what is noted of that name is about the place that the settings name:
+ * the configuration file may have been changed, or have had another. */
+int site_is_about(struct store *, const char *name, const struct settings *);
+/* Forgets what is noted of another place, and creates it. */
+int site_begin_anew(struct store *, const char *name, const struct settings *,
+    struct error *err);
 struct site *site_start(const struct site_options *, struct error *err);
 void site_stop(struct site *); /* and frees it; NULL is allowed */
 /* Removes all that the store keeps of it. */
 int site_forget(struct store *, const char *name, struct error *err);
-int site_pause(struct site *, int pause, const char *reason, struct error *err);
+int site_pause(struct site *, int pause, int accept_deletes, struct error *err);
 void site_nudge(struct site *); /* try again at once */
 void site_status(struct site *, struct destination_status *);
 /* How long a delete is put off: by policy, or by the recovery hold. */
 uint64_t site_delete_delay(struct site *);
 /* Deletes that are put off; and one that is not to be done. 1 if there was. */
 uint64_t site_deferred(struct site *);
-int site_undelete(struct site *, struct slice bucket, struct slice key);
-/* Whether a change of the key is not outside yet, a delete among them. */
-int site_is_pending(struct site *, struct slice bucket, struct slice key);
+int site_undelete(
+    struct site *, struct slice bucket, struct slice key, uint64_t *due_ms);
+void site_keep_back(
+    struct site *, struct slice bucket, struct slice key, uint64_t due_ms);
+/* Those that are put off follow at once. */
+int site_send_deferred(struct site *, struct error *err);
 /* Whether a change of the key is noted here and may not be outside, exactly, by
  * what is durable: the journal behind the durable watermark, and the notes that
  * are committed together with it; -1 when the journal cannot be read. Not on
  * an event loop. */
 int site_is_unsettled(struct site *, struct slice bucket, struct slice key);
+/* The same, and what seeding has not come to. */
+int site_is_under_way(struct site *, struct slice bucket, struct slice key);
 /* Whether the key has a durable note of that kind (replicator/notes.h). */
 int site_has_note(
     struct site *, char kind, struct slice bucket, struct slice key);

@@ -40,23 +40,6 @@ site_is_deferred(struct site *site, struct slice bucket, struct slice key)
 	return d.found;
 }
 
-int
-site_is_pending(struct site *site, struct slice bucket, struct slice key)
-{
-	/* As one that has changed just now. */
-	struct object_record rec = { .mtime_ms = clock_wall_ms() };
-	const char *status;
-	int deferred;
-
-	status = site_object_status(site, bucket, key, &rec);
-	if (status != NULL && strcmp(status, "PENDING") == 0)
-		return 1;
-	pthread_mutex_lock(&site->lock);
-	deferred = site->n_deferred > 0 && site_is_deferred(site, bucket, key);
-	pthread_mutex_unlock(&site->lock);
-	return deferred;
-}
-
 struct sought {
 	struct slice bucket, key;
 	int found;
@@ -140,6 +123,7 @@ struct undeleting {
 	const char *hash;
 	struct note_batch *batch;
 	size_t n;
+	uint64_t due_ms;
 };
 
 static int
@@ -148,29 +132,33 @@ take_deferred(struct slice key, struct slice value, void *arg)
 	struct undeleting *u = arg;
 	size_t len = strlen(u->hash);
 	char note_key[NOTE_KEY_BYTES];
+	struct key_note note;
 
-	(void)value;
 	if (key.len <= len || key.len >= sizeof(note_key) ||
 	    memcmp(key.at + key.len - len, u->hash, len) != 0)
 		return 0;
 	memcpy(note_key, key.at, key.len);
 	note_key[key.len] = '\0';
 	batch_remove(u->batch, note_key);
+	if (key_note_decode(value, &note) == 0)
+		u->due_ms = (uint64_t)note.time_ms;
 	u->n++;
 	return 0;
 }
 
 int
-site_undelete(struct site *site, struct slice bucket, struct slice key)
+site_undelete(
+    struct site *site, struct slice bucket, struct slice key, uint64_t *due_ms)
 {
 	char note_key[NOTE_KEY_BYTES], prefix[NOTE_KEY_BYTES];
 	struct note_batch batch = { 0 };
-	struct undeleting u = { NULL, &batch, 0 };
+	struct undeleting u = { .batch = &batch };
 
 	note_hashed(&site->names, 'x', bucket, key, note_key);
 	u.hash = strrchr(note_key, '/') + 1;
 	snprintf(prefix, sizeof(prefix), "%sx/", site->names.prefix);
 	pthread_mutex_lock(&site->lock);
+	(void)site_write_down(site);
 	(void)store_notes(site->store, slice_text(prefix), SLICE_NULL,
 	    take_deferred, &u, NULL);
 	pthread_mutex_unlock(&site->lock);
@@ -180,5 +168,76 @@ site_undelete(struct site *site, struct slice bucket, struct slice key)
 	pthread_mutex_lock(&site->lock);
 	site->n_deferred -= u.n < site->n_deferred ? u.n : site->n_deferred;
 	pthread_mutex_unlock(&site->lock);
+	*due_ms = u.due_ms;
 	return u.n > 0;
+}
+
+void
+site_keep_back(
+    struct site *site, struct slice bucket, struct slice key, uint64_t due_ms)
+{
+	pthread_mutex_lock(&site->lock);
+	site_defer(site, bucket, key, due_ms);
+	pthread_cond_signal(&site->work);
+	pthread_mutex_unlock(&site->lock);
+}
+
+struct sending {
+	struct site *site;
+	struct note_batch *batch;
+	uint64_t now_ms, due_ms; /* each has a time of its own, all past */
+	size_t n;
+};
+
+static int
+make_due(struct slice key, struct slice value, void *arg)
+{
+	struct sending *s = arg;
+	char old[NOTE_KEY_BYTES], new[NOTE_KEY_BYTES];
+	struct buffer text = BUFFER_INIT;
+	struct key_note note;
+
+	if (key_note_decode(value, &note) != 0 || key.len >= sizeof(old) ||
+	    (uint64_t)note.time_ms <= s->now_ms)
+		return 0;
+	memcpy(old, key.at, key.len);
+	old[key.len] = '\0';
+	batch_remove(s->batch, old);
+	note.time_ms = (int64_t)s->due_ms;
+	key_note_encode(&text, &note);
+	note_due(&s->site->names, s->due_ms--, note.bucket, note.key, new);
+	batch_set(s->batch, new, buffer_slice(&text));
+	buffer_free(&text);
+	return ++s->n == SITE_BESIDE_BATCH;
+}
+
+int
+site_send_deferred(struct site *site, struct error *err)
+{
+	struct note_batch batch = { 0 };
+	struct sending s = { .site = site, .batch = &batch };
+	char prefix[NOTE_KEY_BYTES];
+	int failed;
+
+	snprintf(prefix, sizeof(prefix), "%sx/", site->names.prefix);
+	/* What was put off a moment ago is noted first. */
+	pthread_mutex_lock(&site->lock);
+	failed = site_write_down(site);
+	pthread_mutex_unlock(&site->lock);
+	if (failed)
+		return error_set(err, ERR_BUSY,
+		    "%s is not ready for it: try again", site->name);
+	s.now_ms = s.due_ms = (uint64_t)clock_wall_ms();
+	do {
+		s.n = 0;
+		failed = store_notes(site->store, slice_text(prefix),
+			     SLICE_NULL, make_due, &s, err) != 0 ||
+		    batch_commit(&batch, site->store, err) != 0;
+	} while (!failed && s.n > 0);
+	batch_free(&batch);
+	pthread_mutex_lock(&site->lock);
+	site->deferred_at_ms = 0;
+	pthread_cond_signal(&site->work);
+	pthread_mutex_unlock(&site->lock);
+	return failed ? -1 : 0;
 }

@@ -248,7 +248,8 @@ is_diverted(struct site *site, const struct key_note *note)
 		    site, note->bucket, note->key, rec.version, rec.mtime_ms);
 		diverted = 1;
 	} else if (!there && site_delete_delay(site) > 0) {
-		site_put_off(site, note->bucket, note->key, note->time_ms);
+		site_defer(site, note->bucket, note->key,
+		    (uint64_t)note->time_ms + site_delete_delay(site));
 		diverted = 1;
 	}
 	buffer_free(&memory);

@@ -74,18 +74,19 @@ check_brake(struct site *site)
 
 	for (i = 0; i < DELETE_MINUTES; i++)
 		sum += site->deletes[i];
-	if (site->paused || sum < BRAKE_DELETES)
+	if (site->paused == PAUSED_BY_BRAKE || sum < BRAKE_DELETES)
 		return;
 	store_figures(site->store, &figures);
 	if (percent == 0)
 		percent = 30;
 	if (sum * 100 <= percent * (figures.objects + sum))
 		return;
-	site->paused = 1;
+	site->paused = PAUSED_BY_BRAKE;
 	site->state_changed = 1;
 	snprintf(site->pause_reason, sizeof(site->pause_reason),
-	    "%llu of %llu objects were deleted within an hour: if that is "
-	    "right, run `holdfast destination resume %s`",
+	    "%llu of %llu objects were deleted within an hour; nothing more is "
+	    "sent, so that what is outside stays there: if the deletes are "
+	    "right, run `holdfast destination resume %s --accept-deletes`",
 	    (unsigned long long)sum,
 	    (unsigned long long)(figures.objects + sum), site->name);
 	log_fields(LOG_WARN, "replicator.brake", site->pause_reason,
@@ -106,6 +107,8 @@ site_count_journal(struct site *site)
 		return 0;
 	}
 	check_brake(site);
+	/* A batch of deletes is seen whole before its first goes out. */
+	site->counting = c.n > COUNT_BATCH;
 	return 1;
 }
 
@@ -114,22 +117,21 @@ site_count_journal(struct site *site)
 /* The same note each time that the entry is read, so that a restart doubles
  * none. */
 void
-site_put_off(
-    struct site *site, struct slice bucket, struct slice object_key, int64_t ms)
+site_defer(
+    struct site *site, struct slice bucket, struct slice key, uint64_t due_ms)
 {
-	uint64_t due = (uint64_t)ms + site_delete_delay(site);
 	struct key_note note = { .what = JOURNAL_DELETE,
-		.time_ms = (int64_t)due,
+		.time_ms = (int64_t)due_ms,
 		.bucket = bucket,
-		.key = object_key };
+		.key = key };
 	struct buffer value = BUFFER_INIT, old = BUFFER_INIT;
-	char key[NOTE_KEY_BYTES];
+	char note_key[NOTE_KEY_BYTES];
 
 	key_note_encode(&value, &note);
-	note_due(&site->names, due, bucket, object_key, key);
-	if (store_note(site->store, slice_text(key), &old, NULL) != 0)
+	note_due(&site->names, due_ms, bucket, key, note_key);
+	if (store_note(site->store, slice_text(note_key), &old, NULL) != 0)
 		site->n_deferred++;
-	batch_set(&site->batch, key, buffer_slice(&value));
+	batch_set(&site->batch, note_key, buffer_slice(&value));
 	buffer_free(&value);
 	buffer_free(&old);
 }
@@ -156,7 +158,8 @@ is_settled_at_once(
 			site_held_drop(site, rec->bucket, rec->key);
 	}
 	if (rec->what == JOURNAL_DELETE && site_delete_delay(site) > 0) {
-		site_put_off(site, rec->bucket, rec->key, rec->time_ms);
+		site_defer(site, rec->bucket, rec->key,
+		    (uint64_t)rec->time_ms + site_delete_delay(site));
 		return 1;
 	}
 	(void)sequence;
@@ -218,7 +221,7 @@ site_read_journal(struct site *site)
 	struct error err = ERROR_INIT;
 
 	/* What was there before, and what was folded, goes first. */
-	if (site->seeding || site->n_dirty > 0 ||
+	if (site->seeding || site->n_dirty > 0 || site->counting ||
 	    site->window.read >= site->counted || !window_room(&site->window))
 		return 0;
 	if (store_journal(site->store, before, read_entry, site, &err) != 0)

@@ -110,7 +110,7 @@ decode_state(struct site *site, struct slice value)
 	site->consistent_at = reader_be64(&r);
 	site->brake_from = reader_be64(&r);
 	site->claimed = reader_u8(&r);
-	site->paused = reader_u8(&r);
+	site->paused = reader_u8(&r) % (PAUSED_BY_BRAKE + 1);
 	reason = reader_slice16(&r);
 	if (r.failed)
 		return -1;
@@ -227,6 +227,19 @@ out:
 	return failed;
 }
 
+void
+site_add_place(const struct note_names *names, const struct settings *settings,
+    struct note_batch *batch)
+{
+	struct buffer place = BUFFER_INIT;
+	char key[NOTE_KEY_BYTES];
+
+	settings_place(settings, &place);
+	note_plain(names, 'k', key);
+	batch_set(batch, key, buffer_slice(&place));
+	buffer_free(&place);
+}
+
 int
 site_create(struct store *store, const char *name,
     const struct settings *settings, struct error *err)
@@ -244,9 +257,48 @@ site_create(struct store *store, const char *name,
 	site.seed_total = figures.objects;
 	site.consistent_at = UINT64_MAX;
 	site_add_state(&site, &batch, site.watermark);
+	site_add_place(&site.names, settings, &batch);
 	failed = batch_commit(&batch, store, err);
 	batch_free(&batch);
 	return failed;
+}
+
+int
+site_is_about(
+    struct store *store, const char *name, const struct settings *settings)
+{
+	struct buffer place = BUFFER_INIT, noted = BUFFER_INIT;
+	struct note_names names;
+	char key[NOTE_KEY_BYTES];
+	int same;
+
+	note_names_set(&names, name);
+	note_plain(&names, 'k', key);
+	settings_place(settings, &place);
+	same = store_note(store, slice_text(key), &noted, NULL) != 0 ||
+	    slice_equal(buffer_slice(&place), buffer_slice(&noted));
+	buffer_free(&place);
+	buffer_free(&noted);
+	return same;
+}
+
+int
+site_begin_anew(struct store *store, const char *name,
+    const struct settings *settings, struct error *err)
+{
+	/* All but the settings, and but the place, which changes last. */
+	static const char kinds[] = "wsdhpxlua";
+	struct note_names names;
+	char prefix[NOTE_KEY_BYTES];
+	const char *kind;
+
+	note_names_set(&names, name);
+	for (kind = kinds; *kind != '\0'; kind++) {
+		note_plain(&names, *kind, prefix);
+		if (notes_clear(store, prefix, err) != 0)
+			return -1;
+	}
+	return site_create(store, name, settings, err);
 }
 
 int

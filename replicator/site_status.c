@@ -129,10 +129,12 @@ site_status(struct site *site, struct destination_status *s)
 	s->failures = site->failures;
 	s->parked = site->n_parked;
 	s->held = site->n_held;
+	s->kept_back = site->n_deferred;
 	s->seed_done = site->seed_done;
 	s->seed_total = site->seed_total;
 	snprintf(s->last_error, sizeof(s->last_error), "%s", site->last_error);
 	s->last_error_ms = site->last_error_ms;
+	s->clock_offset_ms = destination_clock_offset_ms(site->destination);
 	pthread_mutex_unlock(&site->lock);
 }
 
@@ -147,6 +149,32 @@ site_has_note(
 	(void)store_notes(site->store, slice_text(note_key), SLICE_NULL,
 	    site_note_found, &n, NULL);
 	return n == 0;
+}
+
+/* Whether seeding has not come to it yet. */
+static int
+waits_for_seeding(
+    const struct site *site, struct slice bucket, struct slice key)
+{
+	int order;
+
+	if (!site->seeding)
+		return 0;
+	order = slice_compare(bucket, buffer_slice(&site->seed_bucket));
+	return order > 0 ||
+	    (order == 0 &&
+		slice_compare(key, buffer_slice(&site->seed_key)) > 0);
+}
+
+int
+site_is_under_way(struct site *site, struct slice bucket, struct slice key)
+{
+	int waits;
+
+	pthread_mutex_lock(&site->lock);
+	waits = waits_for_seeding(site, bucket, key);
+	pthread_mutex_unlock(&site->lock);
+	return waits || site_is_unsettled(site, bucket, key) != 0;
 }
 
 const char *
@@ -164,12 +192,8 @@ site_object_status(struct site *site, struct slice bucket, struct slice key,
 	}
 	pending = window_find(&site->window, bucket, key) != NULL ||
 	    (site->n_dirty > 0 && site_has_note(site, 'd', bucket, key)) ||
-	    (site->n_held > 0 && site_has_note(site, 'h', bucket, key));
-	if (!pending && site->seeding)
-		pending = slice_compare(
-			      bucket, buffer_slice(&site->seed_bucket)) > 0 ||
-		    (slice_equal(bucket, buffer_slice(&site->seed_bucket)) &&
-			slice_compare(key, buffer_slice(&site->seed_key)) > 0);
+	    (site->n_held > 0 && site_has_note(site, 'h', bucket, key)) ||
+	    waits_for_seeding(site, bucket, key);
 	/* Not read yet: all that came at that time or later. */
 	if (!pending && site->window.read < store_visible(site->store))
 		pending =

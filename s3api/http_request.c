@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 
 #include "s3api/connection.h"
 #include "s3api/loop.h"
@@ -27,6 +28,19 @@ const struct http_head *
 http_request_head(struct http_request *req)
 {
 	return &req->head;
+}
+
+long
+http_request_peer_uid(struct http_request *req)
+{
+	const struct connection *c = req->conn;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (c->peer.any.sa_family != AF_UNIX ||
+	    getsockopt(c->stream.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
+		return -1;
+	return (long)peer.uid;
 }
 
 const char *

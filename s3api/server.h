@@ -89,6 +89,8 @@ size_t http_server_loops(struct http_server *);
 const struct http_head *http_request_head(struct http_request *);
 /* "127.0.0.1:50412"; valid as long as the request. */
 const char *http_request_peer(struct http_request *);
+/* Who is at the other end of a unix socket: a user id, and -1 of others. */
+long http_request_peer_uid(struct http_request *);
 int http_request_is_tls(struct http_request *);
 /* 0 .. loops-1: which loop's thread serves it; for per-thread state. */
 size_t http_request_loop(struct http_request *);

@@ -214,6 +214,13 @@ fake_session(void *shared, struct http_client *http)
 	return shared;
 }
 
+static int64_t
+fake_clock_offset_ms(void *shared)
+{
+	(void)shared;
+	return 0;
+}
+
 static void
 fake_limits(void *shared, struct destination_limits *l)
 {
@@ -515,6 +522,7 @@ const struct destination_protocol destination_s3 = {
 	.session = fake_session,
 	.session_close = fake_close,
 	.limits = fake_limits,
+	.clock_offset_ms = fake_clock_offset_ms,
 	.check_key = fake_check_key,
 	.put = fake_put,
 	.begin = fake_begin,

@@ -155,7 +155,7 @@ what_is_wrong_is_named(void **state)
 	REFUSED("one --listen 9000", "9000", "127.0.0.1:9000");
 	REFUSED("one --listen :9000", ":9000", "127.0.0.1:9000");
 	REFUSED("one --count 1 --count 2", "--count", "twice");
-	REFUSED("one --quiet=yes", "--quiet", "no value");
+	REFUSED("one --quiet=perhaps", "--quiet", "neither yes nor no");
 	REFUSED("one two three", "three", "too many");
 	REFUSED("--quiet", "missing", "NAME");
 }

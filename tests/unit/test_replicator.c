@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <jansson.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -479,6 +481,7 @@ a_poison_object_is_parked_and_blocks_nothing(void **state)
 static void
 a_denied_destination_waits_for_a_person(void **state)
 {
+	json_t *nothing;
 	struct fixture *f = *state;
 	struct error err = ERROR_INIT;
 	struct destination_status s;
@@ -496,11 +499,10 @@ a_denied_destination_waits_for_a_person(void **state)
 	assert_string_equal(s.reason, "access is denied");
 	assert_true(FAKE_GET(calls) < 60);
 	FAKE_SET(denied, 0);
+	nothing = json_object();
 	assert_int_equal(
-	    replicator_set(f->replicator, "there",
-		&(struct destination_fields){ .provider = PROVIDER_S3 }, NULL,
-		"test", &err),
-	    0);
+	    replicator_set(f->replicator, "there", nothing, "test", &err), 0);
+	json_decref(nothing);
 	wait_quiet(f, 5);
 }
 
@@ -520,7 +522,7 @@ a_large_backlog_is_folded_to_its_net_effect(void **state)
 	put(f, "k03", 10, store_visible(f->store));
 	wait_quiet(f, 5);
 	assert_int_equal(
-	    replicator_pause(f->replicator, "there", 1, "test", &err), 0);
+	    replicator_pause(f->replicator, "there", 1, 0, "test", &err), 0);
 	for (i = 0; i < 1500; i++) {
 		snprintf(key, sizeof(key), "k%02d", i % KEYS);
 		put(f, key, (size_t)i % 100, store_visible(f->store));
@@ -531,7 +533,7 @@ a_large_backlog_is_folded_to_its_net_effect(void **state)
 	assert_true(status(f).lag_entries < 500);
 	FAKE_SET(puts, 0);
 	assert_int_equal(
-	    replicator_pause(f->replicator, "there", 0, "test", &err), 0);
+	    replicator_pause(f->replicator, "there", 0, 1, "test", &err), 0);
 	wait_quiet(f, 10);
 	assert_equal_outside(f);
 	assert_true(fake.puts < 500 + KEYS);
@@ -560,7 +562,7 @@ the_brake_asks_before_an_unusual_share_is_deleted(void **state)
 	assert_int_equal(status(f).state, DESTINATION_PAUSED);
 	assert_true(fake.removes < 150);
 	assert_int_equal(
-	    replicator_pause(f->replicator, "there", 0, "test", &err), 0);
+	    replicator_pause(f->replicator, "there", 0, 1, "test", &err), 0);
 	wait_quiet(f, 10);
 	assert_int_equal(fake.removes, 300);
 }
