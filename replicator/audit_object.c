@@ -211,7 +211,7 @@ asked_same(struct auditing *a, const struct local_entry *e, int listed)
 		return 0;
 	}
 	object_etag(&e->record, etag);
-	same = stat.size == e->record.size &&
+	same = stat.size == e->record.size && !stat.side_lost &&
 	    (strcmp(stat.original_etag, etag) == 0 ||
 		strcmp(stat.etag, etag) == 0);
 	if (!same)

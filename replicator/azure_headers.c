@@ -8,7 +8,7 @@
 #include "base/encode.h"
 #include "replicator/azure_names.h"
 #include "replicator/azure_private.h"
-#include "replicator/side_object.h"
+#include "replicator/side_keep.h"
 #include "store/record.h"
 
 /*
@@ -401,7 +401,7 @@ azure_stat_read(struct azure_session *s, struct remote_stat *st, int *side,
 	struct slice text, rest, value;
 	struct reading r = { .st = st };
 	struct buffer name = BUFFER_INIT;
-	size_t attributes_len;
+	int rc;
 
 	memset(st, 0, sizeof(*st));
 	text = http_call_header(call, "content-length");
@@ -424,26 +424,14 @@ azure_stat_read(struct azure_session *s, struct remote_stat *st, int *side,
 	     next_meta(&rest, &name, &value) == 1;)
 		read_meta(&r, buffer_slice(&name), value);
 	read_properties(&r, call);
+	r.attributes.failed |= name.failed;
 	buffer_free(&name);
-	if (r.bad || r.attributes.failed || r.tags.failed || name.failed) {
-		buffer_free(&r.attributes);
-		buffer_free(&r.tags);
-		return r.bad
-		    ? fault_set(fault, FAULT_OBJECT,
-			  "The blob's metadata was changed by another "
-			  "program and cannot be read.")
-		    : fault_set(fault, FAULT_RETRY, "There is no memory.");
-	}
-	attributes_len = r.attributes.len;
-	st->memory = r.attributes;
-	buffer_add(&st->memory, r.tags.at, r.tags.len);
+	rc = r.bad ? fault_set(fault, FAULT_OBJECT,
+			 "The blob's metadata was changed by another program "
+			 "and cannot be read.")
+		   : side_keep_pairs(st, &r.attributes, &r.tags, fault);
+	buffer_free(&r.attributes);
 	buffer_free(&r.tags);
-	if (st->memory.failed)
-		return fault_set(fault, FAULT_RETRY, "There is no memory.");
-	st->attributes = (struct slice){ st->memory.at, attributes_len };
-	if (st->memory.len > attributes_len)
-		st->tags = (struct slice){ st->memory.at + attributes_len,
-			st->memory.len - attributes_len };
 	*side = r.side;
-	return 0;
+	return rc;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "replicator/azure_private.h"
-#include "replicator/side_object.h"
+#include "replicator/side_keep.h"
 #include "store/record.h"
 
 static int
@@ -103,85 +103,16 @@ azure_side_put(struct azure_session *s, const struct remote_object *o,
 	azure_header(&req, "x-ms-blob-content-type", "application/json");
 	rc = put_bytes(s, &req, &p, fault);
 	if (rc == 0)
-		atomic_store(&s->shared->sides, 1);
+		atomic_store(&s->shared->sides, SIDES_SOME);
 	payload_close(&p);
 	buffer_free(&key);
 	return rc;
 }
 
-struct clearing {
-	struct buffer keep;
-	struct buffer found; /* keys, NUL-terminated, one behind another */
-};
-
-static int
-note(const struct remote_entry *e, void *arg)
-{
-	struct clearing *c = arg;
-
-	if (!slice_equal(e->key, buffer_slice(&c->keep))) {
-		buffer_add_slice(&c->found, e->key);
-		buffer_add_u8(&c->found, '\0');
-	}
-	return 0;
-}
-
-static int
-any(const struct remote_entry *e, void *arg)
-{
-	(void)e;
-	*(int *)arg = 1;
-	return 1;
-}
-
-/* Most containers never have one: then asking costs one listing a process. Who
- * may not list cannot clear any. */
-static int
-may_have_sides(struct azure_session *s)
-{
-	struct fault ignored = FAULT_INIT;
-	int found = 0, expected = 0;
-
-	if (atomic_load(&s->shared->sides) == 0) {
-		if (azure_list(s, SLICE_LITERAL("plugins/holdfast/meta/"),
-			SLICE_NULL, any, &found, &ignored) != 0 &&
-		    ignored.kind != FAULT_PERSON)
-			return 0;
-		atomic_compare_exchange_strong(
-		    &s->shared->sides, &expected, found ? 1 : -1);
-	}
-	return atomic_load(&s->shared->sides) > 0;
-}
-
 void
 azure_side_clear(struct azure_session *s, struct slice key, uint64_t keep)
 {
-	struct clearing c = { .keep = BUFFER_INIT };
-	struct buffer prefix = BUFFER_INIT;
-	struct fault ignored = FAULT_INIT;
-	struct azure_request req;
-	const char *at;
-
-	if (slice_starts(key, AZURE_OWN_PREFIX) || !may_have_sides(s))
-		return;
-	side_object_prefix(key, &prefix);
-	if (keep != 0)
-		side_object_key(key, keep, &c.keep);
-	if (azure_list(s, buffer_slice(&prefix), SLICE_NULL, note, &c,
-		&ignored) == 0 &&
-	    !c.found.failed)
-		for (at = c.found.at;
-		     at != NULL && at < c.found.at + c.found.len;
-		     at += strlen(at) + 1) {
-			req = (struct azure_request){ .op = AZURE_DELETE,
-				.method = "DELETE",
-				.key = slice_text(at) };
-			azure_header(&req, "x-ms-delete-snapshots", "include");
-			azure_send(s, &req, &ignored);
-		}
-	buffer_free(&prefix);
-	buffer_free(&c.keep);
-	buffer_free(&c.found);
+	side_keep_clear(&destination_azure, s, &s->shared->sides, key, keep);
 }
 
 static int

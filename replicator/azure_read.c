@@ -3,55 +3,24 @@
 
 #include "replicator/azure_private.h"
 #include "replicator/range_read.h"
-#include "replicator/side_object.h"
+#include "replicator/side_keep.h"
 
 /* Azure gives the digest of a range up to this. */
 #define RANGE_MD5_MAX_BYTES (4U << 20)
 
-/* Puts a side object's pairs in the place of the metadata's. */
 static int
 read_side(struct azure_session *s, struct slice key, struct remote_stat *st,
     struct fault *fault)
 {
 	struct azure_request req = { .op = AZURE_READ, .method = "GET" };
-	struct buffer name = BUFFER_INIT, pairs = BUFFER_INIT,
-		      tags = BUFFER_INIT;
-	size_t attributes_len;
+	struct buffer name = BUFFER_INIT;
 	int rc;
 
 	side_object_key(key, st->version, &name);
 	req.key = buffer_slice(&name);
 	rc = azure_send(s, &req, fault);
-	if (rc != 0 && fault->kind == FAULT_MISSING)
-		fault_set(fault, FAULT_OBJECT,
-		    "The object's attributes are in %.*s, which is gone.",
-		    (int)name.len, name.at);
 	buffer_free(&name);
-	if (rc != 0)
-		return -1;
-	if (side_object_decode(buffer_slice(&s->call.answer), &pairs, &tags) !=
-	    0) {
-		rc = fault_set(fault, FAULT_OBJECT,
-		    "The object's side object cannot be read.");
-		goto done;
-	}
-	attributes_len = pairs.len;
-	buffer_add(&pairs, tags.at, tags.len);
-	if (pairs.failed) {
-		rc = fault_set(fault, FAULT_RETRY, "There is no memory.");
-		goto done;
-	}
-	buffer_free(&st->memory);
-	st->memory = pairs;
-	pairs = (struct buffer)BUFFER_INIT;
-	st->attributes = (struct slice){ st->memory.at, attributes_len };
-	st->tags = (struct slice){ st->memory.at + attributes_len,
-		st->memory.len - attributes_len };
-
-done:
-	buffer_free(&pairs);
-	buffer_free(&tags);
-	return rc;
+	return side_keep_read(rc, buffer_slice(&s->call.answer), st, fault);
 }
 
 int

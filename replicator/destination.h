@@ -82,7 +82,9 @@ struct remote_stat {
 	uint8_t md5[16];
 	uint32_t crc32c;
 	int archived;
-	char storage_class[24];        /* "GLACIER", "Archive"; empty: usual */
+	char storage_class[24]; /* "GLACIER", "Archive"; empty: usual */
+	int side_lost;          /* attributes are missing that were outside the
+				 * object's own metadata */
 	struct slice attributes, tags; /* as remote_object's, ours taken out */
 	struct buffer memory;          /* caller frees */
 };

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "replicator/google_private.h"
-#include "replicator/side_object.h"
+#include "replicator/side_keep.h"
 #include "store/record.h"
 
 /* What Google says of objects. */
@@ -252,19 +252,7 @@ google_stat_read(const json_t *resource, struct remote_stat *st, int *side,
 	read_contents(&r, resource);
 	read_metadata(&r, json_object_get(resource, "metadata"));
 	*side = r.side;
-	buffer_clear(&st->memory);
-	buffer_add(&st->memory, r.attributes.at, r.attributes.len);
-	buffer_add(&st->memory, r.tags.at, r.tags.len);
-	if (r.attributes.failed || r.tags.failed || st->memory.failed)
-		rc = fault_set(fault, FAULT_RETRY, "There is no memory.");
-	else {
-		st->attributes =
-		    (struct slice){ st->memory.at, r.attributes.len };
-		st->tags = (struct slice){ st->memory.at != NULL
-			    ? st->memory.at + r.attributes.len
-			    : NULL,
-			r.tags.len };
-	}
+	rc = side_keep_pairs(st, &r.attributes, &r.tags, fault);
 	buffer_free(&r.attributes);
 	buffer_free(&r.tags);
 	return rc;

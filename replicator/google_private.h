@@ -42,7 +42,7 @@ struct google_shared {
 	struct token_source *tokens;
 
 	atomic_llong clock_offset_ms; /* Google's clock less ours */
-	atomic_int sides; /* side objects: 0 not known, -1 none, 1 some */
+	atomic_int sides;             /* enum sides */
 
 	pthread_mutex_t lock; /* of what follows */
 	struct google_progress progress[GOOGLE_SESSIONS];

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "replicator/importer.h"
 #include "replicator/replicator_private.h"
 #include "store/adopt.h"
@@ -194,6 +195,13 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 		rc = fault->kind == FAULT_MISSING ? 0 : -1;
 		goto out;
 	}
+	if (stat.side_lost)
+		log_fields(LOG_WARN, "replicator.restore",
+		    "metadata of an object is lost, its bytes are not: the "
+		    "file beside it is gone or cannot be read",
+		    (const struct log_field[]){ LOG_T("destination", name),
+			LOG_B("key", remote.at, remote.len) },
+		    2);
 	if (take_facts(&a, &stat, l, remote, fault) != 0)
 		goto out;
 	object_etag(&a.record, etag);

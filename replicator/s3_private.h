@@ -50,7 +50,7 @@ struct s3_shared {
 	atomic_int content_md5; /* not refused */
 	atomic_int lists_v2;
 	atomic_int encodes; /* encoding-type=url is understood */
-	atomic_int sides;   /* there are side objects: S3_NO, none */
+	atomic_int sides;   /* enum sides */
 
 	pthread_mutex_t lock; /* of what follows */
 	char region[64];

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/encode.h"
 #include "replicator/s3_private.h"
-#include "replicator/side_object.h"
+#include "replicator/side_keep.h"
 #include "store/record.h"
 
 #define META_PREFIX "x-amz-meta-"
@@ -173,23 +173,6 @@ take_header(struct parsing *p, struct slice name, struct slice value)
 }
 
 /* Moves the pairs into the memory that the caller frees. */
-static int
-keep_pairs(struct remote_stat *st, const struct buffer *attributes,
-    const struct buffer *tags, struct fault *fault)
-{
-	buffer_clear(&st->memory);
-	buffer_add(&st->memory, attributes->at, attributes->len);
-	buffer_add(&st->memory, tags->at, tags->len);
-	if (attributes->failed || tags->failed || st->memory.failed)
-		return fault_set(fault, FAULT_RETRY, "There is no memory.");
-	st->attributes = (struct slice){ st->memory.at, attributes->len };
-	st->tags = (struct slice){
-		st->memory.at != NULL ? st->memory.at + attributes->len : NULL,
-		tags->len
-	};
-	return 0;
-}
-
 int
 s3_stat_read(struct s3_session *s, struct remote_stat *st, int *side,
     int *tag_count, struct fault *fault)
@@ -228,7 +211,7 @@ s3_stat_read(struct s3_session *s, struct remote_stat *st, int *side,
 	 * have come by other ways. */
 	if (p.tags.len > 0)
 		*tag_count = 0;
-	rc = keep_pairs(st, &p.attributes, &p.tags, fault);
+	rc = side_keep_pairs(st, &p.attributes, &p.tags, fault);
 	buffer_free(&p.attributes);
 	buffer_free(&p.tags);
 	return rc;
@@ -274,36 +257,26 @@ fetch_tags(struct s3_session *s, struct slice key, struct remote_stat *st,
 		return fault->kind == FAULT_PERSON ? 0 : -1;
 	xml_read(buffer_slice(&s->call.answer), tag_leaf, &reading);
 	buffer_add_slice(&attributes, st->attributes);
-	rc = keep_pairs(st, &attributes, &tags, fault);
+	rc = side_keep_pairs(st, &attributes, &tags, fault);
 	buffer_free(&attributes);
 	buffer_free(&tags);
 	buffer_free(&reading.name);
 	return rc;
 }
 
-/* What the side object says goes before what the headers could hold. */
 static int
 fetch_side(struct s3_session *s, struct slice key, struct remote_stat *st,
     struct fault *fault)
 {
 	struct s3_request req = { .op = S3_GET, .method = "GET" };
-	struct buffer attributes = BUFFER_INIT, tags = BUFFER_INIT;
 	struct buffer name = BUFFER_INIT;
 	int rc;
 
 	side_object_key(key, st->version, &name);
 	req.key = buffer_slice(&name);
 	rc = s3_send(s, &req, fault);
-	if (rc != 0 && fault->kind == FAULT_MISSING)
-		rc = 0;
-	else if (rc == 0 &&
-	    side_object_decode(
-		buffer_slice(&s->call.answer), &attributes, &tags) == 0)
-		rc = keep_pairs(st, &attributes, &tags, fault);
 	buffer_free(&name);
-	buffer_free(&attributes);
-	buffer_free(&tags);
-	return rc;
+	return side_keep_read(rc, buffer_slice(&s->call.answer), st, fault);
 }
 
 /* A refusal of HEAD has no body that says why: a GET of one byte does. */

@@ -406,14 +406,15 @@ do_stat(char **words)
 		if (st.has_md5)
 			hex_encode(st.md5, 16, md5);
 		json_object_update_new(answer,
-		    json_pack("{s:I s:I s:I s:s s:s s:I s:s s:b s:o s:o}",
+		    json_pack("{s:I s:I s:I s:s s:s s:I s:s s:b s:b s:o s:o}",
 			"size", (json_int_t)st.size, "mtime",
 			(json_int_t)st.mtime_ms, "original_mtime",
 			(json_int_t)st.original_mtime_ms, "etag", st.etag,
 			"original_etag", st.original_etag, "version",
 			(json_int_t)st.version, "md5", md5, "archived",
-			st.archived, "attributes", pairs_json(st.attributes),
-			"tags", pairs_json(st.tags)));
+			st.archived, "side_lost", st.side_lost, "attributes",
+			pairs_json(st.attributes), "tags",
+			pairs_json(st.tags)));
 		if (st.has_crc32c)
 			json_object_set_new(
 			    answer, "crc32c", json_integer(st.crc32c));
