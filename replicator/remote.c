@@ -391,8 +391,11 @@ place_open(
 		error_nomem(err);
 	else
 		c->lent = lent_take(r, name, err);
-	if (c->lent == NULL)
+	if (c->lent == NULL) {
+		if (err->kind == ERR_NOT_FOUND)
+			err->kind = ERR_AWAY;
 		goto fail;
+	}
 	c->destination = c->lent->destination;
 	c->session = c->lent->session;
 	if (size <= LOOK_FIRST_BYTES || check_place(c, &place, size, err) == 0)

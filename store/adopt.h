@@ -42,8 +42,12 @@ int fill_extent(struct store *, uint64_t extent, struct slice bucket,
  * (where the disk has no room for more). */
 int fill_table(struct store *, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err);
-/* Fetches an object's content. 1 when it was fetched, 0 when there was
- * nothing to do, -1 and *err. */
+/* Fetches an object's content; needed: also above the mark of tiering. As
+ * store_fill(). */
+int fill_object(struct store *, struct slice bucket, struct slice key,
+    int needed, struct error *err);
+/* Fetches an object's content, which is needed here. 1 when it was fetched, 0
+ * when there was nothing to do, -1 and *err. */
 int store_fill(
     struct store *, struct slice bucket, struct slice key, struct error *err);
 

@@ -34,7 +34,7 @@ int away_read(
 void away_close(struct away *);
 
 #define ARCHIVED_MAX 256
-#define ARCHIVED_MS (60 * 1000)
+#define ARCHIVED_MS (10 * 1000)
 
 /* What was found in an archive class lately. */
 struct away_state {

@@ -121,7 +121,7 @@ prepare(struct content *c, uint64_t offset, uint64_t end, struct error *err)
 		if ((rc = fetch(c, 0, err)) != 0)
 			return rc;
 	} else if (f->table != NULL) {
-		tier_want(c->store, content_bucket(c), content_key(c));
+		tier_want(c->store, content_bucket(c), content_key(c), 0);
 	} else if (p->has_md5) {
 		if (offset != 0 || end != p->size)
 			return fetch(c, 1, err);

@@ -17,6 +17,12 @@
 
 #define CHUNK_BYTES ((size_t)1024 * 1024)
 
+enum how {
+	FILL_READ,   /* and kept, up to the mark of tiering */
+	FILL_NEEDED, /* above it too */
+	FILL_TABLE
+};
+
 struct filling {
 	struct store *store;
 	uint64_t id;
@@ -24,7 +30,7 @@ struct filling {
 	struct buffer memory;
 	struct extent_reader *table; /* of a file whose data is not here */
 	struct extent_writer *file;  /* NULL: small enough for the index */
-	int table_only;
+	int table_only, needed;
 	struct buffer bytes;
 	struct digest *md5;
 };
@@ -182,7 +188,9 @@ begin(struct filling *f, struct error *err)
 {
 	if ((f->md5 = digest_new(DIGEST_MD5)) == NULL)
 		return error_nomem(err);
-	if (!f->table_only && tier_admit(f->store, f->rec.size, err) != 0)
+	if (!f->table_only &&
+	    (f->needed ? space_admit(f->store->space, f->rec.size, err)
+		       : tier_admit(f->store, f->rec.size, err)) != 0)
 		return -1;
 	if (!f->table_only && f->rec.size <= f->store->inline_max_bytes)
 		return 0;
@@ -233,11 +241,12 @@ open_table(struct filling *f)
 
 static int
 fill_one(struct store *store, uint64_t extent, struct slice bucket,
-    struct slice key, int table_only, struct error *err)
+    struct slice key, enum how how, struct error *err)
 {
-	struct filling f = {
-		.store = store, .id = extent, .table_only = table_only
-	};
+	struct filling f = { .store = store,
+		.id = extent,
+		.table_only = how == FILL_TABLE,
+		.needed = how == FILL_NEEDED };
 	int rc = -1;
 
 	if (ids_pin(&store->ids, extent) != 0)
@@ -248,7 +257,7 @@ fill_one(struct store *store, uint64_t extent, struct slice bucket,
 	if (f.rec.kind != EXTENT_REMOTE)
 		goto out;
 	open_table(&f);
-	if (!table_only || f.table == NULL)
+	if (!f.table_only || f.table == NULL)
 		rc = fill(&f, bucket, key, err);
 out:
 	ids_unpin(&store->ids, extent);
@@ -264,21 +273,21 @@ int
 fill_extent(struct store *store, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err)
 {
-	return fill_one(store, extent, bucket, key, 0, err);
+	return fill_one(store, extent, bucket, key, FILL_READ, err);
 }
 
 int
 fill_table(struct store *store, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err)
 {
-	return fill_one(store, extent, bucket, key, 1, err);
+	return fill_one(store, extent, bucket, key, FILL_TABLE, err);
 }
 
 /* What of a content is away, fetched one by one: 1, 0 when there was nothing to
  * do, -1 and *err. */
 static int
 fill_chain(struct store *store, const struct extent_record *chain,
-    struct slice bucket, struct slice key, struct error *err)
+    struct slice bucket, struct slice key, enum how how, struct error *err)
 {
 	struct buffer record = BUFFER_INIT;
 	struct extent_record rec;
@@ -291,7 +300,7 @@ fill_chain(struct store *store, const struct extent_record *chain,
 			continue;
 		rc = heal_record(store, e.extent, &rec, &record, err);
 		if (rc == 0 && rec.kind == EXTENT_REMOTE) {
-			rc = fill_extent(store, e.extent, bucket, key, err);
+			rc = fill_one(store, e.extent, bucket, key, how, err);
 			any = 1;
 		}
 	}
@@ -300,9 +309,10 @@ fill_chain(struct store *store, const struct extent_record *chain,
 }
 
 int
-store_fill(struct store *store, struct slice bucket, struct slice key,
-    struct error *err)
+fill_object(struct store *store, struct slice bucket, struct slice key,
+    int needed, struct error *err)
 {
+	enum how how = needed ? FILL_NEEDED : FILL_READ;
 	struct buffer memory = BUFFER_INIT, record = BUFFER_INIT;
 	struct object_record object;
 	struct extent_record rec;
@@ -316,15 +326,22 @@ store_fill(struct store *store, struct slice bucket, struct slice key,
 		goto out;
 	rc = heal_record(store, object.extent, &rec, &record, err);
 	if (rc == 0 && rec.kind == EXTENT_CHAIN)
-		rc = fill_chain(store, &rec, bucket, key, err);
+		rc = fill_chain(store, &rec, bucket, key, how, err);
 	else if (rc == 0 && rec.kind == EXTENT_REMOTE)
-		rc = fill_extent(store, object.extent, bucket, key, err) == 0
+		rc = fill_one(store, object.extent, bucket, key, how, err) == 0
 		    ? 1
 		    : -1;
 out:
 	buffer_free(&memory);
 	buffer_free(&record);
 	return rc;
+}
+
+int
+store_fill(struct store *store, struct slice bucket, struct slice key,
+    struct error *err)
+{
+	return fill_object(store, bucket, key, 1, err);
 }
 
 /* ---- what is not known here yet ---- */

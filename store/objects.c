@@ -153,7 +153,7 @@ objects_keep_here(struct store_txn *txn, struct slice bucket, struct slice key,
 	rc = extents_away(txn->txn, txn->index, extent, err);
 	if (rc <= 0)
 		return rc;
-	tier_want(txn->store, bucket, key);
+	tier_want(txn->store, bucket, key, 1);
 	return error_set(err, ERR_AWAY,
 	    "the bytes of %.*s are at the destination alone and are being "
 	    "fetched, since this needs them here: come again",

@@ -14,8 +14,8 @@
 /* The thread that keeps the disk below the mark, and what it is told. */
 
 #define LOOK_MS 1000
-#define COUNT_EVERY 5    /* looks */
-#define NOTHING_EVERY 60 /* looks, after nothing could be given up */
+#define COUNT_EVERY 5 /* looks */
+#define REST_MAX 64   /* looks, after nothing could be given up; from 1 on */
 #define REFILL_EVERY 600
 #define REFILL_PAGE 256
 
@@ -60,7 +60,8 @@ tier_admit(struct store *store, uint64_t bytes, struct error *err)
 /* ---- what it is told ---- */
 
 void
-tier_want(struct store *store, struct slice bucket, struct slice key)
+tier_want(
+    struct store *store, struct slice bucket, struct slice key, int needed)
 {
 	struct tier_state *t = &store->tier;
 	size_t i;
@@ -72,7 +73,10 @@ tier_want(struct store *store, struct slice bucket, struct slice key)
 		if (slice_equal(buffer_slice(&t->wanted[i].key), key) &&
 		    slice_equal(buffer_slice(&t->wanted[i].bucket), bucket))
 			break;
-	if (i == t->n_wanted && i < TIER_WANTED_MAX) {
+	if (i < t->n_wanted)
+		t->wanted[i].needed |= needed;
+	else if (i < TIER_WANTED_MAX) {
+		t->wanted[i].needed = needed;
 		buffer_add_slice(&t->wanted[i].bucket, bucket);
 		buffer_add_slice(&t->wanted[i].key, key);
 		t->n_wanted++;
@@ -108,7 +112,8 @@ is_stopping(struct store *store)
 
 /* The first of what is wanted; it stays in the list until it was tried. */
 static int
-take_wanted(struct store *store, struct buffer *bucket, struct buffer *key)
+take_wanted(
+    struct store *store, struct buffer *bucket, struct buffer *key, int *needed)
 {
 	struct tier_state *t = &store->tier;
 	int any;
@@ -117,6 +122,7 @@ take_wanted(struct store *store, struct buffer *bucket, struct buffer *key)
 	buffer_clear(key);
 	pthread_mutex_lock(&t->lock);
 	if ((any = t->n_wanted > 0)) {
+		*needed = t->wanted[0].needed;
 		buffer_add_slice(bucket, buffer_slice(&t->wanted[0].bucket));
 		buffer_add_slice(key, buffer_slice(&t->wanted[0].key));
 	}
@@ -142,11 +148,13 @@ fetch_wanted(struct store *store)
 {
 	struct buffer bucket = BUFFER_INIT, key = BUFFER_INIT;
 	struct error err;
+	int needed;
 
-	while (!is_stopping(store) && take_wanted(store, &bucket, &key)) {
+	while (
+	    !is_stopping(store) && take_wanted(store, &bucket, &key, &needed)) {
 		err = (struct error)ERROR_INIT;
-		if (store_fill(store, buffer_slice(&bucket), buffer_slice(&key),
-			&err) < 0 &&
+		if (fill_object(store, buffer_slice(&bucket),
+			buffer_slice(&key), needed, &err) < 0 &&
 		    err.kind != ERR_DISK_FULL && err.kind != ERR_NOT_FOUND &&
 		    err.kind != ERR_CLOSING)
 			log_fields(LOG_WARN, "store.fetch", err.text,
@@ -318,8 +326,12 @@ refill(struct store *store)
 
 /* ---- */
 
+struct rest {
+	unsigned until, looks;
+};
+
 static void
-look(struct store *store, unsigned round, unsigned *resting)
+look(struct store *store, unsigned round, struct rest *rest)
 {
 	struct tier_state *t = &store->tier;
 	struct error err = ERROR_INIT;
@@ -339,15 +351,19 @@ look(struct store *store, unsigned round, unsigned *resting)
 		return;
 	}
 	if (m.used <= m.high)
-		*resting = 0;
-	else if (*resting > 0)
-		(*resting)--;
+		*rest = (struct rest){ round, 1 };
+	else if (round < rest->until)
+		return;
 	else
 		while (m.used > m.low && !is_stopping(store)) {
 			if (!make_room(store)) {
-				*resting = NOTHING_EVERY;
+				/* Much may wait to go out. */
+				rest->until = round + rest->looks;
+				if (rest->looks < REST_MAX)
+					rest->looks *= 2;
 				break;
 			}
+			rest->looks = 1;
 			(void)tier_count(store, 0, NULL);
 			space_look(store->space);
 			tier_marks(store, &m);
@@ -360,10 +376,11 @@ run(void *arg)
 	struct store *store = arg;
 	struct tier_state *t = &store->tier;
 	struct timespec until;
-	unsigned round = 0, resting = 0;
+	struct rest rest = { 0, 1 };
+	unsigned round = 0;
 
 	while (!is_stopping(store)) {
-		look(store, round++, &resting);
+		look(store, round++, &rest);
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += LOOK_MS / 1000;
 		pthread_mutex_lock(&t->lock);

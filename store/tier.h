@@ -49,6 +49,7 @@ struct tier_state {
 	size_t n_wanted;
 	struct {
 		struct buffer bucket, key;
+		int needed;
 	} wanted[TIER_WANTED_MAX];
 	/* Figures */
 	atomic_int stale; /* the two below are to be counted again */
@@ -66,11 +67,13 @@ struct tier_marks {
 	uint64_t used, high, low;
 };
 void tier_marks(struct store *, struct tier_marks *);
-/* Whether so much may be fetched and kept now: 0, or -1 and ERR_DISK_FULL. */
+/* Whether so much that was read may be kept now: 0, or -1 and ERR_DISK_FULL. */
 int tier_admit(struct store *, uint64_t bytes, struct error *err);
 
-/* An object's content is wanted here, soon. Brief; any thread. */
-void tier_want(struct store *, struct slice bucket, struct slice key);
+/* An object's content is wanted here, soon; needed: also above the mark. Brief;
+ * any thread. */
+void tier_want(
+    struct store *, struct slice bucket, struct slice key, int needed);
 /* What is away has changed. */
 void tier_moved(struct store *);
 /* Logs and counts that what came from elsewhere is not what it must be. */
