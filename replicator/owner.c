@@ -11,10 +11,11 @@
 
 #define OWNER_MAX_BYTES (64 * 1024)
 
-/* 0 and *owner; FAULT_MISSING when nobody owns it. */
+/* 0 and *owner; 1 when it is the one that was seen before; FAULT_MISSING when
+ * nobody owns it. */
 static int
 read_owner(const struct destination_protocol *table, void *call,
-    struct owner_found *owner, struct fault *fault)
+    struct owner_found *owner, char seen[72], struct fault *fault)
 {
 	struct remote_stat stat;
 	const char *store, *since;
@@ -26,6 +27,11 @@ read_owner(const struct destination_protocol *table, void *call,
 	memset(owner, 0, sizeof(*owner));
 	if (table->stat(call, SLICE_LITERAL(OWNER_KEY), &stat, fault) != 0)
 		goto out;
+	if (seen[0] != '\0' && strcmp(seen, stat.etag) == 0) {
+		failed = 1;
+		goto out;
+	}
+	memcpy(seen, stat.etag, 72);
 	if (stat.size > 0 && stat.size <= OWNER_MAX_BYTES) {
 		if ((bytes = malloc(stat.size)) == NULL) {
 			fault_set(fault, FAULT_RETRY, "no memory");
@@ -140,12 +146,32 @@ claim(const struct destination_protocol *table, void *call,
 	return write_owner(table, call, &owner, limits->can_condition, fault);
 }
 
+/* What is left of the time in which the store that had it before may still
+ * write: by our own clock, which also wrote the file, if it is ours. */
+static uint64_t
+wait_ms(const struct owner_found *owner)
+{
+	int64_t since_ms, age_ms;
+
+	if (owner->epoch <= 1 ||
+	    clock_parse_iso8601(
+		owner->since, strlen(owner->since), &since_ms) != 0)
+		return 0;
+	age_ms = clock_wall_ms() - since_ms;
+	return age_ms >= OWNER_LEASE_MS ? 0
+	    : age_ms < 0                ? OWNER_LEASE_MS
+					: (uint64_t)(OWNER_LEASE_MS - age_ms);
+}
+
 int
 owner_look(const struct destination_protocol *table,
     struct destination_session *session, struct owner_found *found,
     struct fault *fault)
 {
-	if (read_owner(table, destination_call(session), found, fault) == 0)
+	char seen[72] = "";
+
+	if (read_owner(table, destination_call(session), found, seen, fault) ==
+	    0)
 		return 0;
 	if (fault->kind != FAULT_MISSING)
 		return -1;
@@ -162,8 +188,11 @@ owner_check(const struct destination_protocol *table,
 {
 	void *call = destination_call(session);
 	struct owner_found owner;
+	int read;
 
-	if (read_owner(table, call, &owner, fault) != 0) {
+	if ((read = read_owner(table, call, &owner, c->seen, fault)) > 0)
+		return 0;
+	if (read != 0) {
 		if (fault->kind != FAULT_MISSING)
 			return -1;
 		memset(fault, 0, sizeof(*fault));
@@ -175,6 +204,7 @@ owner_check(const struct destination_protocol *table,
 		return 0;
 	}
 	c->epoch = owner.epoch;
+	c->wait_ms = wait_ms(&owner);
 	if (strcmp(owner.store, c->store) == 0)
 		return c->store_empty ? look_for_data(table, call, c, fault)
 				      : 0;
@@ -200,6 +230,8 @@ owner_check(const struct destination_protocol *table,
 		    owner.store);
 	memcpy(owner.store, c->store, sizeof(owner.store));
 	c->epoch = ++owner.epoch;
+	c->wait_ms = OWNER_LEASE_MS;
+	c->seen[0] = '\0';
 	if (c->look_only)
 		return 0;
 	return write_owner(table, call, &owner, 0, fault);

@@ -12,16 +12,24 @@
  */
 #define OWNER_KEY "plugins/holdfast/owner.json"
 
+/* How long a look at it is good for: who finds the path its own begins nothing
+ * later than that without another look, and who takes it over waits. */
+#define OWNER_LEASE_MS (12 * 1000)
+
 struct owner_claim {
 	char store[33]; /* hex */
 	int store_empty;
 	int take_over; /* a person said so */
 	int recheck;   /* it was ours before */
 	int look_only; /* nothing is written */
+	/* In and out: the ETag of the file by which it was ours, or empty.
+	 * While it has that one a recheck is one request. */
+	char seen[72];
 	/* Out */
-	int holds_data; /* an empty store met data: recovery, not sync */
-	int foreign;    /* another store owns it */
-	int blank;      /* nothing at all was there */
+	uint64_t wait_ms; /* it was another's, who may write so long */
+	int holds_data;   /* an empty store met data: recovery, not sync */
+	int foreign;      /* another store owns it */
+	int blank;        /* nothing at all was there */
 	uint64_t epoch;
 };
 

@@ -5,10 +5,8 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "replicator/owner.h"
 #include "replicator/site.h"
 
 /* A site's threads, from start to end. */
@@ -20,22 +18,20 @@
 #define POLL_IDLE_MS 100
 #define BUSY_MS 10000
 #define FLUSH_MS 200
-#define OWNER_AGAIN_MS (120 * 1000)
-#define OWNER_RETRY_MS 2000
 #define NAP_MS 5
 #define PAUSE_MS 10000 /* to write a pause down */
 #define SWEEP_MS (10 * 60 * 1000)
 
-static int
-is_stopping(void *arg)
+int
+site_is_stopping(void *arg)
 {
 	struct site *site = arg;
 
 	return atomic_load(&site->stopping);
 }
 
-static void
-wait_until(struct site *site, pthread_cond_t *cond, uint64_t until_ms)
+void
+site_wait(struct site *site, pthread_cond_t *cond, uint64_t until_ms)
 {
 	struct timespec at = { (time_t)(until_ms / 1000),
 		(long)(until_ms % 1000) * 1000000 };
@@ -86,58 +82,6 @@ site_throttle(struct site *site, size_t len)
 	return atomic_load(&site->stopping);
 }
 
-/* ---- whose path it is ---- */
-
-int
-site_own(
-    struct site *site, struct destination_session *session, uint64_t now_ms)
-{
-	struct owner_claim claim = { .take_over = site->settings->take_over &&
-		    !site->claimed,
-		.recheck = site->claimed };
-	struct fault fault = FAULT_INIT;
-	struct store_figures figures;
-	int failed;
-
-	store_figures(site->store, &figures);
-	claim.store_empty =
-	    figures.objects == 0 && figures.versions == 0 && !site->claimed;
-	hex_encode(store_id(site->store), 16, claim.store);
-	pthread_mutex_unlock(&site->lock);
-	failed =
-	    owner_check(site->table, session, &site->limits, &claim, &fault);
-	pthread_mutex_lock(&site->lock);
-	site->holds_data = claim.holds_data;
-	if (!failed) {
-		if (!site->claimed) {
-			site->blank = claim.blank;
-			site->claimed = 1;
-			site->state_changed = 1;
-		}
-		if (!site->ready && site->stopped) {
-			site->stopped = 0;
-			site->reason[0] = '\0';
-		}
-		site->ready = 1;
-		site->owner_at_ms = now_ms + OWNER_AGAIN_MS;
-		pthread_cond_signal(&site->jobs);
-		return 0;
-	}
-	if (fault.kind == FAULT_STOPPED)
-		return -1;
-	site_note_error(site, &fault);
-	if (fault.kind == FAULT_PERSON || fault.kind == FAULT_OBJECT) {
-		site->ready = 0;
-		site_stop_for_person(site, fault.text, now_ms);
-		site->owner_at_ms = site->probe_ms;
-	} else
-		site->owner_at_ms = now_ms +
-		    (fault.retry_after_ms > OWNER_RETRY_MS
-			    ? fault.retry_after_ms
-			    : OWNER_RETRY_MS);
-	return -1;
-}
-
 /* ---- threads ---- */
 
 static void *
@@ -151,8 +95,8 @@ transfer_thread(void *arg)
 	uint64_t again_ms, bytes;
 	struct job job;
 
-	session =
-	    destination_session_new(site->destination, is_stopping, site, &err);
+	session = destination_session_new(
+	    site->destination, site_is_stopping, site, &err);
 	if (session == NULL) {
 		log_fields(LOG_ERROR, "replicator.session", err.text,
 		    (const struct log_field[]){
@@ -166,7 +110,7 @@ transfer_thread(void *arg)
 		if (job.type == JOB_NONE) {
 			if (site->starved)
 				pthread_cond_signal(&site->work);
-			wait_until(site, &site->jobs, again_ms);
+			site_wait(site, &site->jobs, again_ms);
 			continue;
 		}
 		/* There may be more: one wakes the next. */
@@ -228,8 +172,6 @@ step(struct site *site, struct destination_session *session, uint64_t now_ms)
 {
 	int did = 0;
 
-	if (now_ms >= site->owner_at_ms && !site_is_halted(site))
-		(void)site_own(site, session, now_ms);
 	did |= site_count_journal(site);
 	did |= site_fold(site);
 	did |= site_read_journal(site);
@@ -254,8 +196,8 @@ scheduler_thread(void *arg)
 	struct error err = ERROR_INIT;
 	uint64_t now_ms, busy_ms = 0;
 
-	session =
-	    destination_session_new(site->destination, is_stopping, site, &err);
+	session = destination_session_new(
+	    site->destination, site_is_stopping, site, &err);
 	if (session == NULL) {
 		log_fields(LOG_ERROR, "replicator.session", err.text,
 		    (const struct log_field[]){
@@ -269,7 +211,7 @@ scheduler_thread(void *arg)
 		if (step(site, session, now_ms))
 			busy_ms = now_ms;
 		else
-			wait_until(site, &site->work,
+			site_wait(site, &site->work,
 			    now_ms +
 				(now_ms - busy_ms < BUSY_MS ? POLL_MS
 							    : POLL_IDLE_MS));
@@ -296,6 +238,10 @@ start_threads(struct site *site, struct error *err)
 	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
 	rc = pthread_create(&site->scheduler, &attr, scheduler_thread, site);
 	site->scheduler_runs = rc == 0;
+	if (rc == 0)
+		rc = pthread_create(
+		    &site->owner, &attr, site_owner_thread, site);
+	site->owner_runs = rc == 0;
 	while (rc == 0 && site->n_threads < site->concurrency) {
 		rc = pthread_create(&site->threads[site->n_threads], &attr,
 		    transfer_thread, site);
@@ -334,6 +280,7 @@ set_up(struct site *site, const struct site_options *options)
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&site->jobs, &attr);
 	(void)pthread_cond_init(&site->work, &attr);
+	(void)pthread_cond_init(&site->look, &attr);
 	(void)pthread_condattr_destroy(&attr);
 }
 
@@ -376,9 +323,12 @@ site_stop(struct site *site)
 	pthread_mutex_lock(&site->lock);
 	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_broadcast(&site->work);
+	pthread_cond_broadcast(&site->look);
 	pthread_mutex_unlock(&site->lock);
 	for (i = 0; i < site->n_threads; i++)
 		(void)pthread_join(site->threads[i], NULL);
+	if (site->owner_runs)
+		(void)pthread_join(site->owner, NULL);
 	if (site->scheduler_runs)
 		(void)pthread_join(site->scheduler, NULL);
 	site_drop_window(site);
@@ -394,6 +344,7 @@ site_stop(struct site *site)
 	destination_close(site->destination);
 	(void)pthread_cond_destroy(&site->jobs);
 	(void)pthread_cond_destroy(&site->work);
+	(void)pthread_cond_destroy(&site->look);
 	(void)pthread_mutex_destroy(&site->lock);
 	free(site->threads);
 	free(site);
@@ -462,5 +413,6 @@ site_nudge(struct site *site)
 			item->not_before_ms = 0;
 	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_signal(&site->work);
+	pthread_cond_signal(&site->look);
 	pthread_mutex_unlock(&site->lock);
 }

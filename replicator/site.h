@@ -67,14 +67,15 @@ struct site {
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 
-	pthread_t scheduler, *threads;
+	pthread_t scheduler, owner, *threads;
 	size_t n_threads;
-	int scheduler_runs;
+	int scheduler_runs, owner_runs;
 	atomic_int stopping;
 
 	pthread_mutex_t lock;
 	pthread_cond_t jobs; /* something may be ready to be done */
 	pthread_cond_t work; /* the scheduler has something to do */
+	pthread_cond_t look; /* somebody waits for whose the path is */
 
 	/* What is durable. */
 	uint64_t watermark;
@@ -139,7 +140,12 @@ struct site {
 	int stopped;    /* waits for a person */
 	int holds_data; /* P9: recovery, not sync */
 	uint64_t probe_ms, probe_interval_ms;
-	uint64_t owner_at_ms;
+	/* Whose path it is (site_own.c), monotonic. */
+	uint64_t owner_at_ms;    /* looks again, whatever there is to send */
+	uint64_t owner_look_ms;  /* when there is something to send */
+	uint64_t owner_until_ms; /* nothing is begun behind it */
+	uint64_t path_from_ms;   /* nor before: it was another's */
+	char owner_seen[72];     /* the ETag of owner.json that was ours */
 	char reason[512], last_error[512];
 	int64_t last_error_ms;
 	uint64_t tokens_at_us; /* bandwidth: when what was taken is paid for */
@@ -207,7 +213,7 @@ note_visit site_note_found; /* arg: a uint64_t to count down */
 void site_stop_for_person(struct site *, const char *reason, uint64_t now_ms);
 void site_drop_window(struct site *);
 void site_add_state(struct site *, struct note_batch *, uint64_t watermark);
-int site_own(struct site *, struct destination_session *, uint64_t now_ms);
+void *site_owner_thread(void *site);
 /* Removes uploads that no change needs any more; without the lock. */
 void site_sweep(struct site *, struct destination_session *);
 void site_held_published(
@@ -242,6 +248,9 @@ void site_defer(
 /* Waits for the bandwidth limit's and schedule's leave to send len bytes;
  * without the lock. Nonzero when stopping. */
 int site_throttle(struct site *, size_t len);
+/* Until the condition or the time, with the lock; not when stopping. */
+void site_wait(struct site *, pthread_cond_t *, uint64_t until_ms);
+int site_is_stopping(void *site); /* for sessions */
 /* Whether a person's or the schedule's word keeps it from working. */
 int site_is_halted(const struct site *);
 /* The key at the destination. Appended. */

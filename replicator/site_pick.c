@@ -91,6 +91,15 @@ is_open(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 			*again_ms = site->probe_ms;
 		return 0;
 	}
+	if (now_ms < site->path_from_ms) {
+		if (site->path_from_ms < *again_ms)
+			*again_ms = site->path_from_ms;
+		return 0;
+	}
+	if (now_ms >= site->owner_until_ms) {
+		pthread_cond_signal(&site->look);
+		return 0;
+	}
 	if (now_ms < site->not_before_ms) {
 		if (site->not_before_ms < *again_ms)
 			*again_ms = site->not_before_ms;

@@ -191,7 +191,9 @@ on_success(struct site *site)
 {
 	site->failing = 0;
 	site->not_before_ms = 0;
-	if (site->stopped) {
+	/* A request that was on its way when the path turned out to be
+	 * another's says nothing of that. */
+	if (site->stopped && site->ready) {
 		site->stopped = 0;
 		site->reason[0] = '\0';
 		site->probe_interval_ms = 0;

@@ -762,6 +762,7 @@ a_path_of_another_store_is_refused(void **state)
 		.bucket = "there" };
 	struct error err = ERROR_INIT;
 	struct fake_object *o;
+	int i;
 
 	put(f, "mine", 10, 0);
 	o = fake_find("plugins/holdfast/owner.json", 1);
@@ -776,8 +777,13 @@ a_path_of_another_store_is_refused(void **state)
 	assert_int_equal(replicator_add(f->replicator, "there", &fields, NULL,
 			     1, "test", &err),
 	    0);
-	wait_quiet(f, 5);
+	for (i = 0; i < 500 && strstr(o->text, "\"epoch\": 4") == NULL; i++)
+		usleep(10000);
 	assert_non_null(strstr(o->text, "\"epoch\": 4"));
+	/* The other one may still be sending. */
+	usleep(1000000);
+	assert_null(outside("mine"));
+	wait_quiet(f, 30);
 	assert_non_null(outside("mine"));
 }
 
