@@ -55,15 +55,20 @@ class Kopia:
     def __call__(self, *words, **how):
         return harness.run([self.kopia, "--no-progress", *words], env=self.env, timeout=170, **how)
 
+    def moved(self, days):
+        """The same client so many days later."""
+        self.env["KOPIA_TEST_DAYS"] = str(days)
+        return self
+
     def create(self):
         return self("repository", "create", *self.where)
 
     def connect(self):
         return self("repository", "connect", *self.where)
 
-    def maintain(self):
-        """All that maintenance does, at once instead of over days."""
-        return self("maintenance", "run", "--full", "--safety=none")
+    def maintain(self, safety="none"):
+        """All that maintenance does, at once instead of over days unless its safety is full."""
+        return self("maintenance", "run", "--full", f"--safety={safety}")
 
     def verify(self):
         """Reads every byte of every snapshot."""
