@@ -64,6 +64,9 @@ workers_start(const char *name, size_t n, struct error *err)
 
 	/* Signals are for the thread that waits for them, never for these. */
 	sigfillset(&all);
+	/* A crash is to be told of in every thread. */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rc = 0;
 	while (w->n_threads < n && rc == 0) {

@@ -255,6 +255,9 @@ loop_start(struct loop *loop, struct error *err)
 
 	/* Signals are for the main thread. */
 	(void)sigfillset(&all);
+	/* A crash is to be told of in every thread. */
+	(void)sigdelset(&all, SIGSEGV);
+	(void)sigdelset(&all, SIGBUS);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&loop->thread, NULL, loop_main, loop);
 	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -37,64 +37,6 @@ close_cursor(MDB_cursor *cursor, int rc, enum index_db db, struct error *err)
 	return error_add(err, "the database %s", index_db_name(db));
 }
 
-/* As long as a name may be in a sentence. */
-static const char *
-key_text(const MDB_val *k, char text[2 * 64 + 1])
-{
-	hex_encode(k->mv_data, k->mv_size < 64 ? k->mv_size : 64, text);
-	return text;
-}
-
-/* That each database's keys ascend and are as many as it says: a page of
- * another place or time shows here, and no later step walks in a circle. And
- * that each value is what was written under its key. */
-static int
-check_order(struct check *c, enum index_db db, struct error *err)
-{
-	MDB_dbi dbi = index_dbi(c->index, db);
-	MDB_val k, v, before = { 0, NULL };
-	char text[2 * 64 + 1];
-	MDB_cursor *cursor;
-	MDB_stat stat;
-	size_t n = 0;
-	int rc;
-
-	if ((rc = mdb_stat(c->txn, dbi, &stat)) != 0)
-		return lmdb_error(err, rc, "reading the index");
-	if (open_cursor(c, db, &cursor, err) != 0)
-		return -1;
-	for (rc = stamp_step(cursor, &k, &v, MDB_FIRST);
-	     (rc == 0 || rc == STAMP_BROKEN) && n <= stat.ms_entries;
-	     rc = stamp_step(cursor, &k, &v, MDB_NEXT)) {
-		if (rc == STAMP_BROKEN)
-			check_damage(c, FOUND_RECORD,
-			    "the record %s of %s has a wrong checksum",
-			    key_text(&k, text), index_db_name(db));
-		if (n++ > 0 && mdb_cmp(c->txn, dbi, &before, &k) >= 0)
-			break;
-		before = k;
-	}
-	if (rc == 0 || rc == STAMP_BROKEN ||
-	    (rc == MDB_NOTFOUND && n != stat.ms_entries)) {
-		mdb_cursor_close(cursor);
-		return error_set(err, ERR_DAMAGED,
-		    "the database %s has pages that are out of place",
-		    index_db_name(db));
-	}
-	return close_cursor(cursor, rc, db, err);
-}
-
-int
-check_pages(struct check *c, struct error *err)
-{
-	int db;
-
-	for (db = 0; db < INDEX_DBS; db++)
-		if (check_order(c, (enum index_db)db, err) != 0)
-			return -1;
-	return 0;
-}
-
 /* A new index that no change was committed to yet, as after a crash in the
  * first moment. */
 static int

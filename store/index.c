@@ -15,6 +15,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "store/lmdb_error.h"
+#include "store/pages.h"
 #include "store/stamp.h"
 
 #define MAP_BYTES_DEFAULT (256ULL << 30)
@@ -44,6 +45,7 @@ struct index {
 	MDB_env *env; /* NULL: could not be opened again */
 	MDB_dbi dbi[INDEX_DBS];
 	void *map; /* NULL: not known */
+	struct pages pages;
 
 	pthread_mutex_t lock; /* of the fields below */
 	pthread_cond_t changed;
@@ -195,6 +197,7 @@ open_environment(struct index *index, struct error *err)
 {
 	int read_only = index->read_only;
 	MDB_txn *txn = NULL;
+	MDB_stat stat;
 	int i, rc;
 
 	if ((rc = mdb_env_create(&index->env)) != 0 ||
@@ -212,6 +215,15 @@ open_environment(struct index *index, struct error *err)
 	}
 	mdb_reader_check(index->env, &i);
 	index->map = find_map(index->env);
+	if ((rc = mdb_env_stat(index->env, &stat)) != 0 ||
+	    (rc = mdb_env_set_userctx(index->env, &index->pages)) != 0) {
+		lmdb_error(err, rc, "opening the index");
+		goto fail;
+	}
+	if (!read_only)
+		pages_guard(index->env);
+	index->pages.map = index->map;
+	index->pages.page_bytes = stat.ms_psize;
 	if ((rc = mdb_txn_begin(
 		 index->env, NULL, read_only ? MDB_RDONLY : 0, &txn)) != 0) {
 		lmdb_error(err, rc, "opening the index");

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "store/lmdb_error.h"
+#include "store/pages.h"
 #include "store/stamp.h"
 
 int
@@ -16,6 +17,11 @@ lmdb_error(struct error *err, int rc, const char *what)
 		return error_set(err, ERR_DAMAGED,
 		    "%s: it is damaged: a record has a wrong checksum: run"
 		    " `holdfast check`",
+		    what);
+	case PAGES_BROKEN:
+		return error_set(err, ERR_DAMAGED,
+		    "%s: it is damaged: a page of it is not what it should be:"
+		    " run `holdfast check`",
 		    what);
 	case MDB_MAP_FULL:
 		kind = ERR_DISK_FULL;

@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 #include "base/encode.h"
 #include "store/index.h"
+#include "store/pages.h"
 #include "store/record.h"
 
 static uint32_t
@@ -66,16 +67,25 @@ stamp_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *value)
 	int rc;
 
 	rc = mdb_get(txn, dbi, key, value);
+	if (rc == MDB_NOTFOUND && (rc = pages_miss(txn, dbi, key)) == 0)
+		return MDB_NOTFOUND;
 	return rc == 0 ? stamp_open(dbi, key, value) : rc;
 }
 
 int
 stamp_step(MDB_cursor *cursor, MDB_val *key, MDB_val *value, MDB_cursor_op op)
 {
+	MDB_txn *txn = mdb_cursor_txn(cursor);
+	MDB_dbi dbi = mdb_cursor_dbi(cursor);
+	MDB_val from = *key;
 	int rc;
 
 	rc = mdb_cursor_get(cursor, key, value, op);
-	return rc == 0 ? stamp_open(mdb_cursor_dbi(cursor), key, value) : rc;
+	if (op == MDB_SET_RANGE && pages_miss(txn, dbi, &from) != 0)
+		return PAGES_BROKEN;
+	if (rc == 0 && op != MDB_SET_RANGE && pages_enter(txn, dbi, key) != 0)
+		return PAGES_BROKEN;
+	return rc == 0 ? stamp_open(dbi, key, value) : rc;
 }
 
 int

@@ -26,7 +26,9 @@
 int stamp_put(
     MDB_txn *, MDB_dbi, MDB_val *key, const MDB_val *value, unsigned flags);
 int stamp_get(MDB_txn *, MDB_dbi, MDB_val *key, MDB_val *value);
-/* As mdb_cursor_get(). After STAMP_BROKEN the cursor stands at the record. */
+/* As mdb_cursor_get(). After STAMP_BROKEN the cursor stands at the record.
+ * That there is none, or none before the next one, is looked into, too
+ * (store/pages.h); the answer may be PAGES_BROKEN. */
 int stamp_step(MDB_cursor *, MDB_val *key, MDB_val *value, MDB_cursor_op);
 
 /* Takes the stamp off a value: 0, or STAMP_BROKEN, and it is off as well. */

@@ -10,6 +10,7 @@ import time
 import botocore.exceptions
 import pytest
 
+import flips
 import harness
 from conftest import client_for
 
@@ -103,6 +104,56 @@ def test_the_scrubber_finds_what_nobody_reads(new_server):
     server.stop()
     found = holdfast("check", server.data, check=1)
     assert found.count("found damaged before") == 2 and "is missing" in found
+
+
+def test_a_flipped_bit_of_the_index_is_found_and_never_answered_from(new_server, tmp_path):
+    """Each flip is made below a running server and in a copy for the checker, and taken back."""
+    server = new_server(args=["--scrub-rate", "0", "--copy-interval", "0s"]).start()
+    server.sound = False
+    flips.fill(server)
+    truth = flips.Truth(client_for(server))
+    server.stop()
+    copy, data = tmp_path / "copy", server.data / "index" / "data.mdb"
+    shutil.copytree(server.data, copy, ignore=shutil.ignore_patterns("lock", "*.sock"))
+    index, aside = data.read_bytes(), copy / "index" / "data.mdb"
+    kinds = {}
+    for span in flips.live(index):
+        kinds.setdefault(span[2], []).append(span)
+    assert len(kinds) > 20
+    server.start()
+    s3 = client_for(server)
+
+    source, unheeded, crashes = random.Random(int(os.environ.get("HOLDFAST_DAMAGE_SEED", "1"))), 0, 0
+    for _ in range(int(os.environ.get("HOLDFAST_DAMAGE_FLIPS", "25"))):
+        first, end, what = source.choice(kinds[source.choice(sorted(kinds))])
+        at, bit = source.randrange(first, end), source.randrange(8)
+        told = f"bit {bit} of byte {at}, {what}"
+        with open(data, "r+b") as below, open(aside, "r+b") as beside:
+            for f in (below, beside):
+                f.seek(at)
+                f.write(bytes([index[at] ^ 1 << bit]))
+        try:
+            done = subprocess.run([harness.BINARY, "check", copy], capture_output=True, text=True, timeout=60)
+            wrong, failed = truth.wrong(s3)
+        finally:
+            with open(data, "r+b") as below, open(aside, "r+b") as beside:
+                for f in (below, beside):
+                    f.seek(at)
+                    f.write(index[at:at + 1])
+        assert not wrong, (told, wrong)
+        # Of a branch's key only what tells its children apart matters; of free pages' numbers, which are listed.
+        database, part = what.split(": ")
+        assert done.returncode == 1 or (part == "branch" or database in ("free", "main")) and not failed, (told, done.stdout)
+        unheeded += done.returncode == 0
+        if server.process.poll() is not None:
+            assert "store.crash" in server.log(), (told, server.process.poll())
+            crashes += 1
+            server.process = None
+            server.start()
+            s3 = client_for(server)
+    assert truth.wrong(s3) == ([], 0)
+    print(f"{unheeded} flips were of no consequence, {crashes} ended the server")
+    server.stop()
 
 
 def test_a_server_without_its_index_does_not_start_and_removes_nothing(new_server):
