@@ -202,6 +202,8 @@ class GoogleFront(Fake):
     def finish(self, request, upload):
         media = bytes(upload.bytes)
         sums = re.search(r"crc32c=([^,]+)", request.header("x-goog-hash") or "")
+        if not sums and "crc32c" not in upload.resource and "md5Hash" not in upload.resource:
+            return refusal(400, "invalid", "The test wants a checksum of all that was sent.")
         refused = self.verify({**upload.resource, **({"crc32c": sums[1]} if sums else {})}, media)
         if refused:
             upload.dead = True

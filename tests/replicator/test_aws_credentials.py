@@ -1,5 +1,6 @@
 """Credentials of an instance role: each source is a strict fake, and the store lets in only whom it vouches for."""
 
+import os
 import time
 
 import pytest
@@ -283,3 +284,26 @@ def test_many_sessions_share_what_one_learns(open_s3, s3, imds):
     t.ok("storm", "many", 8, 20, "@3000")
     assert imds.calls == 2
     assert list(s3.objects) == [b"p/first"]
+
+
+@pytest.mark.parametrize("source", ["web identity", "container", "instance metadata"])
+@pytest.mark.parametrize("why", ["refused", pytest.param("soon over", marks=pytest.mark.skipif(
+    "HOLDFAST_BIG" not in os.environ, reason="takes half a minute; in tests/nightly"))])
+def test_each_source_is_asked_again_in_time(open_s3, s3, sts, container, imds, token_file, source, why):
+    fake, fields = {"web identity": (sts, {"web_identity_token_file": token_file(), "role_arn": ROLE, "sts_endpoint": sts.url}),
+                    "container": (container, {"container_credentials_uri": container.uri}),
+                    "instance metadata": (imds, {"metadata_endpoint": imds.url})}[source]
+    env = {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "pod-token-1"} if source == "container" else None
+    fake.lifetime = 3600 if why == "refused" else 200
+    t = open_s3(env=env, **fields)
+    t.ok("put", "a", "@5")
+    if why == "refused":
+        s3.expired |= set(fake.given)
+        t.ok("sleep", 2100)
+        refused = len(s3.requests)
+        t.ok("put", "b", "@5")
+        assert len(s3.requests) == refused + 2
+    else:
+        t.ok("sleep", 31000)
+        t.ok("put", "b", "@5")
+    assert fake.calls == 2

@@ -539,3 +539,29 @@ def test_storage_class_and_encryption_are_asked_for(aws):
         assert first.header("x-amz-server-side-encryption-bucket-key-enabled") == "true"
         assert first.header("x-amz-storage-class") == "STANDARD_IA"
     t.ok("probe")
+
+
+def test_encryption_by_s3s_own_keys_is_asked_for(aws):
+    fake, t = aws("us-east-1", "us-east-1", sse="AES256")
+    t.ok("put", "a", "@5")
+    t.ok("multipart", "b", "@5")
+    asked = [r.header("x-amz-server-side-encryption") for r in fake.requests if r.method == "PUT" and r.path == "/p/a" or "uploads" in r.query]
+    assert asked == ["AES256", "AES256"]
+    assert not any(r.header("x-amz-server-side-encryption-aws-kms-key-id") for r in fake.requests)
+
+
+def test_a_disabled_key_and_a_clock_that_cannot_be_mended_are_named(s3, open_s3):
+    s3.disabled.add(s3.ACCESS_KEY)
+    row = open_s3(s3)("probe")["rows"][-1]
+    assert row["step"] == "authenticate" and "disabled" in row["text"] and row["request_id"]
+    s3.disabled.clear()
+    s3.rules.append(Rule(lambda server, request, serve: server.error(403, "RequestTimeTooSkewed", "skewed"), times=9, method="GET"))
+    row = open_s3(s3)("probe")["rows"][-1]
+    assert (row["step"], row["code"]) == ("authenticate", "RequestTimeTooSkewed") and "set the clock" in row["text"]
+
+
+def test_each_row_is_timed(s3, t):
+    s3.rules.append(Rule(s3_chaos.late(0.3), method="PUT"))
+    found = rows(t.ok("probe"))
+    assert found["put"]["us"] >= 300_000
+    assert all(r["us"] > 0 for r in found.values() if r["result"] != "skipped")
