@@ -167,6 +167,13 @@ struct lent_place {
 	unsigned generation; /* of the list's settings */
 	unsigned users;
 	struct destination *destination;
+	/* Whether its plain ETags are MD5s, as far as was seen. */
+	atomic_int etags;
+};
+enum {
+	ETAGS_UNKNOWN,
+	ETAGS_MD5,
+	ETAGS_OTHER
 };
 struct lent {
 	struct lent *next;

@@ -1,4 +1,3 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,8 +45,8 @@ copy_close(void *arg)
 	free(c);
 }
 
-static int
-error_of_fault(struct error *err, const struct fault *fault)
+int
+remote_error(struct error *err, const struct fault *fault)
 {
 	switch (fault->kind) {
 	case FAULT_MISSING:
@@ -65,8 +64,8 @@ error_of_fault(struct error *err, const struct fault *fault)
 	}
 }
 
-static int
-is_archived(struct error *err, const char *storage_class)
+int
+remote_archived(struct error *err, const char *storage_class)
 {
 	return error_set(err, ERR_ARCHIVED,
 	    "the bytes are at the destination alone, in the class %s, which "
@@ -119,7 +118,7 @@ is_same(struct copy *c, const struct object_record *rec, struct error *err)
 	if (destination_table(c->destination)
 		->stat(destination_call(c->session), buffer_slice(&c->key),
 		    &stat, &fault) != 0) {
-		error_of_fault(err, &fault);
+		remote_error(err, &fault);
 		buffer_free(&stat.memory);
 		return 0;
 	}
@@ -129,7 +128,7 @@ is_same(struct copy *c, const struct object_record *rec, struct error *err)
 		strcmp(stat.original_etag, etag) == 0 ||
 		strcmp(stat.etag, etag) == 0);
 	if (same && stat.archived) {
-		is_archived(err, stat.storage_class);
+		remote_archived(err, stat.storage_class);
 		same = 0;
 	} else if (!same)
 		error_set(err, ERR_NOT_FOUND,
@@ -179,7 +178,7 @@ tell_class(struct copy *c, struct error *err)
 		    &stat, &fault) != 0)
 		stat.storage_class[0] = '\0';
 	buffer_free(&stat.memory);
-	return is_archived(err, stat.storage_class);
+	return remote_archived(err, stat.storage_class);
 }
 
 /* What passes by itself is tried again, not so long that a client gives up. */
@@ -205,129 +204,9 @@ copy_read(
 			return tell_class(c, err);
 		if (fault.kind != FAULT_RETRY || ++tries == TRIES ||
 		    is_ending(c->replicator))
-			return error_of_fault(err, &fault);
+			return remote_error(err, &fault);
 		nanosleep(&(struct timespec){ 0, PAUSE_NS << tries }, NULL);
 	}
-}
-
-/* ---- whether it is there ---- */
-
-/* What of it may be compared with the record: 0, or -1 and *err. */
-static int
-compare(const struct remote_stat *stat, const struct object_record *rec,
-    struct error *err)
-{
-	char etag[ETAG_BYTES];
-
-	object_etag(rec, etag);
-	if (stat->size != rec->size ||
-	    (strcmp(stat->original_etag, etag) != 0 &&
-		strcmp(stat->etag, etag) != 0) ||
-	    (stat->version != 0 && stat->version != rec->version) ||
-	    (stat->has_md5 && rec->parts == 0 &&
-		memcmp(stat->md5, rec->md5, sizeof(stat->md5)) != 0))
-		return error_set(err, ERR_CONFLICT,
-		    "what is at the destination is not what is here");
-	if (stat->archived)
-		return is_archived(err, stat->storage_class);
-	return 0;
-}
-
-static int
-verify_at(struct replicator *r, const char *name, struct slice remote_key,
-    const struct object_record *rec, struct buffer *encoded, struct error *err)
-{
-	struct fault fault = FAULT_INIT;
-	struct remote_stat stat;
-	struct place place;
-	char etag[ETAG_BYTES];
-	struct lent *l;
-	int rc;
-
-	if ((l = lent_take(r, name, err)) == NULL)
-		return -1;
-	memset(&stat, 0, sizeof(stat));
-	rc = destination_table(l->destination)
-		    ->stat(destination_call(l->session), remote_key, &stat,
-			&fault) == 0
-	    ? compare(&stat, rec, err)
-	    : error_of_fault(err, &fault);
-	if (rc == 0) {
-		object_etag(rec, etag);
-		place = (struct place){ slice_text(name), remote_key,
-			slice_text(etag), slice_text(stat.etag) };
-		buffer_clear(encoded);
-		place_encode(encoded, &place);
-		if (encoded->failed)
-			rc = error_nomem(err);
-	}
-	buffer_free(&stat.memory);
-	lent_give(r, l);
-	return rc;
-}
-
-/* It may be another store's by now. */
-static int
-is_stopped(struct site *site)
-{
-	int stopped;
-
-	pthread_mutex_lock(&site->lock);
-	stopped = site->stopped;
-	pthread_mutex_unlock(&site->lock);
-	return stopped;
-}
-
-/* The next destination that has the object in its turn: 0 and its name and key
- * there, or 1. */
-static int
-next_published(struct replicator *r, struct slice bucket, struct slice key,
-    const struct object_record *rec, size_t *next, char name[64],
-    struct buffer *remote_key)
-{
-	const char *status;
-	struct entry *e;
-	int rc = 1;
-
-	pthread_mutex_lock(&r->lock);
-	while (rc == 1 && *next < r->n_entries) {
-		e = r->entries[(*next)++];
-		if (e->site == NULL || is_stopped(e->site))
-			continue;
-		status = site_object_status(e->site, bucket, key, rec);
-		if (status == NULL || strcmp(status, "COMPLETED") != 0)
-			continue;
-		buffer_clear(remote_key);
-		site_remote_key(e->site, bucket, key, remote_key);
-		snprintf(name, 64, "%s", e->name);
-		rc = 0;
-	}
-	pthread_mutex_unlock(&r->lock);
-	return rc;
-}
-
-static int
-verify(void *context, struct slice bucket, struct slice key,
-    const struct object_record *rec, struct buffer *place, struct error *err)
-{
-	struct replicator *r = context;
-	struct buffer remote_key = BUFFER_INIT;
-	char name[64];
-	size_t next = 0;
-	int rc = -1;
-
-	error_set(err, ERR_NOT_FOUND, "no destination has it yet");
-	while (rc != 0 &&
-	    next_published(r, bucket, key, rec, &next, name, &remote_key) ==
-		0) {
-		if (remote_key.failed)
-			rc = error_nomem(err);
-		else
-			rc = verify_at(r, name, buffer_slice(&remote_key), rec,
-			    place, err);
-	}
-	buffer_free(&remote_key);
-	return rc;
 }
 
 /* ---- what is there alone ---- */
@@ -348,7 +227,7 @@ check_place(
 	if (destination_table(c->destination)
 		->stat(destination_call(c->session), buffer_slice(&c->key),
 		    &stat, &fault) != 0) {
-		error_of_fault(err, &fault);
+		remote_error(err, &fault);
 		if (fault.kind == FAULT_MISSING)
 			err->kind = ERR_IO;
 		buffer_free(&stat.memory);
@@ -363,7 +242,7 @@ check_place(
 		    "its copy outside was overwritten by others, and it is "
 		    "there alone");
 	else if (stat.archived)
-		is_archived(err, stat.storage_class);
+		remote_archived(err, stat.storage_class);
 	buffer_free(&stat.memory);
 	return err->kind == ERR_NONE ? 0 : -1;
 }
@@ -430,7 +309,7 @@ void
 replicator_lend(struct replicator *r)
 {
 	r->remote = (struct remote){ r, copy_open, copy_read, copy_close,
-		place_open, verify, want, knows };
+		place_open, remote_verify, want, knows };
 	store_set_remote(r->store, &r->remote);
 }
 

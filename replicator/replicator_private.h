@@ -92,4 +92,11 @@ int replicator_save(
 int replicator_load(
     struct replicator *, const struct replicator_options *, struct error *err);
 
+/* remote.c, for remote_verify.c. */
+int remote_error(struct error *err, const struct fault *fault);
+int remote_archived(struct error *err, const char *storage_class);
+/* struct remote's verify(). */
+int remote_verify(void *context, struct slice bucket, struct slice key,
+    const struct object_record *, struct buffer *place, struct error *err);
+
 #endif

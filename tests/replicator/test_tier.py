@@ -309,3 +309,22 @@ def test_killed_while_giving_up_and_while_fetching_nothing_is_lost(pair):
     wait_given_up(near)
     harness.wait_until("leftovers to be taken up", lambda: all(
         is_given_up(p) or os.stat(p).st_blocks > 0 for p in files(near)), 5)
+
+
+def test_what_is_not_whole_outside_is_not_given_up(pair):
+    near, far, s3 = pair
+    put_many(s3, range(4))
+    wait_settled(near)
+    make_old(near)
+    there = client(far)
+    there.delete_object(Bucket="outside", Key="copies/bucket/k000")
+    there.put_object(Bucket="outside", Key="copies/bucket/k001", Body=body(0))
+    overwrite_outside(far, "k002", body(0))
+    put_many(s3, range(10, 30))
+    wait_settled(near)
+    wait_given_up(near)
+    assert [is_given_up(p) for p in files(near)[:4]] == [False, False, False, True]
+    far.stop()
+    for n in range(3):
+        assert get(s3, f"k{n:03}") == body(n)
+    far.start()
