@@ -345,6 +345,12 @@ const struct command commands[] = {
 	{ "destination remove", "NAME", 1, 1,
 	    "forget a destination; nothing there is changed", NULL,
 	    data_options, N(data_options), run_destination_remove },
+	{ "backup list", NULL, 0, 0,
+	    "show Velero's backups and how far each is outside",
+	    "Of each, by destination: local, partly outside, outside, or "
+	    "verified: an audit has compared all of it, by checksums or byte "
+	    "by byte, and nothing of it has changed since.",
+	    list_options, N(list_options), run_backup_list },
 	{ "audit", "DESTINATION", 1, 1,
 	    "compare a destination with what is here",
 	    "Compares the listing there with what is here, by size and "

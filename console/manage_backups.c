@@ -25,10 +25,11 @@ backup_json(const struct backup_status *b)
 	char started[CLOCK_TEXT_BYTES];
 
 	clock_iso8601(b->started_ms, started);
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:{}}", "bucket",
-	    b->bucket, "prefix", b->prefix, "name", b->name, "phase", b->phase,
-	    "bytes", (json_int_t)b->bytes, "objects", (json_int_t)b->objects,
-	    "started", started, "destinations");
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:{}, s:{}}",
+	    "bucket", b->bucket, "prefix", b->prefix, "name", b->name, "phase",
+	    b->phase, "bytes", (json_int_t)b->bytes, "objects",
+	    (json_int_t)b->objects, "started", started, "destinations",
+	    "verified");
 }
 
 static int
@@ -48,6 +49,12 @@ add_backup(const struct backup_status *b, void *arg)
 		(void)json_object_set_new(
 		    json_object_get(backup, "destinations"), a->destination,
 		    json_string(state_words[b->state]));
+	if (b->state == BACKUP_VERIFIED)
+		(void)json_object_set_new(json_object_get(backup, "verified"),
+		    a->destination,
+		    json_pack("{s:o, s:s}", "at", manage_time(b->verified_ms),
+			"by",
+			b->verified_by_reading ? "reading" : "checksums"));
 	return 0;
 }
 

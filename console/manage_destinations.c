@@ -49,6 +49,8 @@ status_json(const struct destination_status *s)
 	set_number(object, "lag_bytes", s->lag_bytes);
 	set_number(object, "lag_entries", s->lag_entries);
 	set_number(object, "rate_bytes_per_second", s->rate_bytes_per_second);
+	set_number(
+	    object, "rate_objects_per_minute", s->rate_objects_per_minute);
 	set_number(object, "estimate_seconds", s->estimate_s);
 	set_number(object, "published", s->published);
 	set_number(object, "bytes", s->bytes);

@@ -99,6 +99,7 @@ compare_bytes(struct auditing *a, const struct local_entry *e)
 	long n;
 	int rc = 0;
 
+	a->unread = 1;
 	content = content_open(
 	    a->auditor->replicator->store, e->record.extent, &a->err);
 	if (content == NULL)
@@ -120,6 +121,7 @@ compare_bytes(struct auditing *a, const struct local_entry *e)
 		}
 	}
 	content_close(content);
+	a->unread = rc == CANNOT_READ;
 	return rc == CANNOT_READ ? 0 : rc;
 }
 
@@ -195,6 +197,14 @@ send_again(struct auditing *a, const struct local_entry *e)
 	pthread_mutex_unlock(&a->auditor->lock);
 }
 
+/* No checksum says whether it is the same: of a Velero backup that is not
+ * verified yet, the bytes do. */
+static int
+must_read(const struct auditing *a)
+{
+	return a->verifying.directory.len > 0 && !a->verifying.was_verified;
+}
+
 /* What is there now, asked: 1 the same, 0 not (told), -1 and a->err. *listed is
  * what the listing had said. */
 static int
@@ -227,8 +237,10 @@ asked_same(struct auditing *a, const struct local_entry *e, int listed)
 		return 0;
 	/* Its facts are ours and its checksum is not: not every ETag that looks
 	 * like an MD5 is one, so the bytes decide. */
-	if (listed != 0)
+	if (listed != 0 && !must_read(a)) {
+		a->by_facts = 1;
 		return 1;
+	}
 	if ((rc = compare_bytes(a, e)) == 1)
 		audit_find(a, AUDIT_DIFFERENT, e->remote_key,
 		    "its bytes are not those that are here");
@@ -241,22 +253,32 @@ audit_object(struct auditing *a, const struct local_entry *e,
 {
 	int listed = there == NULL ? 0 : listed_same(e, there), same, rc;
 
+	a->compared = COMPARED_SAME;
+	a->unread = a->by_facts = 0;
 	if (listed == 1 && !a->job->options.read_data)
 		return 0;
-	if (!is_settled(a, e))
+	if (!is_settled(a, e)) {
+		a->compared = COMPARED_NOT;
 		return 0;
+	}
 	same = listed == 1 ? 1 : asked_same(a, e, listed);
 	if (same == 1 && a->job->options.read_data) {
 		if ((rc = compare_bytes(a, e)) < 0)
 			return -1;
 		same = !rc;
+		a->by_facts = 0;
 		if (rc == 1 && is_settled(a, e))
 			audit_find(a, AUDIT_DIFFERENT, e->remote_key,
 			    "its bytes are not those that are here");
 	}
 	if (same < 0)
 		return -1;
-	if (same == 0 && is_settled(a, e))
+	if (a->unread)
+		a->compared = COMPARED_NOT;
+	if (same == 1)
+		return 0;
+	a->compared = COMPARED_DIFFERS;
+	if (is_settled(a, e))
 		send_again(a, e);
 	return 0;
 }

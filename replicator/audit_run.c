@@ -93,12 +93,18 @@ next_page(struct auditing *a, struct page *p)
 	return 0;
 }
 
-static void
-count(struct auditing *a)
+static int
+compare_object(struct auditing *a, const struct local_entry *e,
+    const struct remote_entry *there)
 {
+	if (verify_enter(a, e) != 0 || audit_object(a, e, there) != 0)
+		return -1;
+	verify_result(a, e);
 	pthread_mutex_lock(&a->auditor->lock);
 	a->job->figures.objects++;
 	pthread_mutex_unlock(&a->auditor->lock);
+	local_walk_step(a->walk);
+	return 0;
 }
 
 /* What is here and comes before the key (NULL: all that is left) is missing
@@ -110,10 +116,8 @@ pass_missing(struct auditing *a, const struct slice *before)
 
 	while ((e = local_walk_at(a->walk, &a->err)) != NULL &&
 	    (before == NULL || slice_compare(e->remote_key, *before) < 0)) {
-		if (audit_object(a, e, NULL) != 0)
+		if (compare_object(a, e, NULL) != 0)
 			return -1;
-		count(a);
-		local_walk_step(a->walk);
 	}
 	return a->err.kind == ERR_NONE ? 0 : -1;
 }
@@ -130,11 +134,7 @@ compare_entry(struct auditing *a, const struct remote_entry *there)
 	e = local_walk_at(a->walk, &a->err);
 	if (e == NULL || !slice_equal(e->remote_key, there->key))
 		return a->err.kind == ERR_NONE ? audit_foreign(a, there) : -1;
-	if (audit_object(a, e, there) != 0)
-		return -1;
-	count(a);
-	local_walk_step(a->walk);
-	return 0;
+	return compare_object(a, e, there);
 }
 
 static int
@@ -163,6 +163,8 @@ compare(struct auditing *a)
 	}
 	if (rc == 0)
 		rc = pass_missing(a, NULL);
+	if (rc == 0)
+		rc = verify_end(a);
 	buffer_free(&p->keys);
 	buffer_free(&p->after);
 	free(p);
@@ -213,6 +215,7 @@ audit_run(struct auditing *a)
 	pthread_mutex_unlock(&a->auditor->lock);
 	rc = compare(a);
 out:
+	verify_free(a);
 	local_walk_free(a->walk);
 	destination_session_free(a->session);
 	destination_close(a->destination);

@@ -9,6 +9,7 @@
 #include "replicator/destination.h"
 #include "replicator/replicator.h"
 #include "replicator/settings.h"
+#include "replicator/verified.h"
 #include "store/store.h"
 
 /*
@@ -75,7 +76,11 @@ struct auditing {
 	struct destination_session *session;
 	struct local_walk *walk;
 	uint64_t paid_us;
-	char *room; /* two chunks */
+	char *room;             /* two chunks */
+	int unread;             /* its bytes could not be compared */
+	int by_facts;           /* only its size and what we noted of it were */
+	enum compared compared; /* what became of the object at hand */
+	struct verifying verifying;
 	struct error err;
 };
 #define AUDIT_CHUNK_BYTES ((size_t)1024 * 1024)

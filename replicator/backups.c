@@ -2,9 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "replicator/replicator_private.h"
 #include "replicator/velero.h"
+#include "replicator/verified.h"
 #include "store/store.h"
 
 /*
@@ -66,6 +68,7 @@ struct summing {
 	struct walk *walk;
 	struct backup_status *status;
 	uint64_t outside, wanted;
+	struct backup_sum sum;
 };
 
 /* The list may change between two objects, so that nobody waits for the walk.
@@ -102,6 +105,7 @@ sum_object(const struct list_entry *entry, void *arg)
 	word = status_at(w, entry);
 	if (word != NULL) {
 		s->wanted++;
+		backup_sum_add(&s->sum, entry->key, entry->object->version);
 		s->outside += strcmp(word, "COMPLETED") == 0;
 	}
 	return 0;
@@ -125,12 +129,30 @@ look_at_phase(
 	buffer_free(&memory);
 }
 
+/* An audit has compared all of it since it was last changed. */
+static void
+look_whether_verified(struct summing *s, const char *directory)
+{
+	struct walk *w = s->walk;
+	uint8_t sum[BACKUP_SUM_BYTES];
+	struct verified verified;
+
+	if (backup_sum_end(&s->sum, sum) != 0 ||
+	    s->status->state != BACKUP_OUTSIDE || w->destination == NULL ||
+	    !backup_is_verified(w->replicator->store, w->destination,
+		slice_text(w->bucket), slice_text(directory), sum, &verified))
+		return;
+	s->status->state = BACKUP_VERIFIED;
+	s->status->verified_ms = verified.ms;
+	s->status->verified_by_reading = verified.by_reading;
+}
+
 /* directory: PREFIX "backups/" NAME "/". */
 static int
 tell(struct walk *w, const char *prefix, const char *directory)
 {
 	struct backup_status status;
-	struct summing s = { w, &status, 0, 0 };
+	struct summing s = { .walk = w, .status = &status };
 	struct list_query query = { .bucket = slice_text(w->bucket),
 		.prefix = slice_text(directory) };
 	const char *name = directory + strlen(prefix) + strlen("backups/");
@@ -141,12 +163,15 @@ tell(struct walk *w, const char *prefix, const char *directory)
 	snprintf(status.name, sizeof(status.name), "%.*s",
 	    (int)strcspn(name, "/"), name);
 	if (store_list_objects(
-		w->replicator->store, &query, sum_object, &s, w->err) != 0)
+		w->replicator->store, &query, sum_object, &s, w->err) != 0) {
+		digest_free(s.sum.digest);
 		return -1;
+	}
 	look_at_phase(w, directory, &status);
 	status.state = s.wanted > 0 && s.outside == s.wanted ? BACKUP_OUTSIDE
 	    : s.outside > 0                                  ? BACKUP_PARTLY
 							     : BACKUP_LOCAL;
+	look_whether_verified(&s, directory);
 	w->stop = w->visit(&status, w->arg);
 	return 0;
 }

@@ -139,6 +139,27 @@ batch_remove(struct note_batch *batch, const char *key)
 	add_note(batch, 0, key, SLICE_NULL);
 }
 
+int
+batch_says(const struct note_batch *batch, const char *key)
+{
+	struct reader r = reader_of(batch->bytes.at, batch->bytes.len);
+	struct slice name;
+	uint32_t key_len, value_len;
+	int set, says = 0;
+	size_t i;
+
+	for (i = 0; i < batch->n && !r.failed; i++) {
+		set = reader_u8(&r);
+		key_len = reader_be32(&r);
+		value_len = reader_be32(&r);
+		name = reader_take(&r, key_len);
+		(void)reader_take(&r, value_len);
+		if (!r.failed && slice_is(name, key))
+			says = set ? 1 : -1;
+	}
+	return says;
+}
+
 void
 batch_free(struct note_batch *batch)
 {

@@ -33,6 +33,7 @@ struct store;
  *                          1, part bytes be64, remote key be16 length..,
  *                          state be16 length..}
  *     r/NAME/u/VERSION/PART  a part that was sent (8 hex digits): its ETag
+ *     r/NAME/v/HASH        a Velero backup: replicator/verified.h
  *
  * A key note: {format u8 = 1, what u8, version be64, time be64, bucket be16
  * length.., key be16 length.., reason be16 length..}.
@@ -72,6 +73,8 @@ struct note_batch {
 };
 void batch_set(struct note_batch *, const char *key, struct slice value);
 void batch_remove(struct note_batch *, const char *key);
+/* What it says of that note last: 1 set, -1 removed, 0 nothing. */
+int batch_says(const struct note_batch *, const char *key);
 void batch_free(struct note_batch *);
 /* Makes them durable and empties the batch; waits. 0, or -1 and *err (the batch
  * is as it was). */

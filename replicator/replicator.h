@@ -59,10 +59,12 @@ struct destination_status {
 	char reason[512];
 	int from_config;
 	uint64_t watermark, journal_last;
-	int64_t safe_until_ms; /* everything committed before is outside; 0:
-				  nothing */
+	/* Everything acknowledged before is outside, but for what is parked
+	 * and for deletes that are put off; 0: no such time. */
+	int64_t safe_until_ms;
 	uint64_t lag_ms, lag_bytes, lag_entries;
 	uint64_t rate_bytes_per_second; /* over the last minute */
+	uint64_t rate_objects_per_minute;
 	uint64_t estimate_s; /* until caught up; UINT64_MAX: not known */
 	uint64_t published, bytes, deletes, retries, failures; /* totals */
 	uint64_t parked, held, seed_done, seed_total;
@@ -156,6 +158,10 @@ struct backup_status {
 	uint64_t bytes, objects;
 	int64_t started_ms;
 	enum backup_state state;
+	/* BACKUP_VERIFIED: when an audit compared all of it, unchanged since,
+	 * and whether it read every byte. */
+	int64_t verified_ms;
+	int verified_by_reading;
 };
 typedef int backup_visit(const struct backup_status *, void *arg);
 int replicator_backups(struct replicator *, const char *destination,

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -13,7 +14,8 @@
 enum metric_kind {
 	UNSIGNED,
 	SIGNED,
-	STATE_IS /* 1 in that state */
+	UNKNOWN_IS_INF, /* UINT64_MAX says that it is not known */
+	STATE_IS        /* 1 in that state */
 };
 
 static const struct metric {
@@ -48,6 +50,10 @@ static const struct metric {
 	    STATUS(lag_entries), 1, 0 },
 	{ "rate_bytes_per_second", "gauge", "Sent over the last minute.",
 	    UNSIGNED, STATUS(rate_bytes_per_second), 1, 0 },
+	{ "estimate_seconds", "gauge",
+	    "Until it has caught up at the last minute's rate; Inf: no "
+	    "telling.",
+	    UNKNOWN_IS_INF, STATUS(estimate_s), 1, 0 },
 	{ "published_total", "counter", "Objects published since the start.",
 	    UNSIGNED, STATUS(published), 1, 0 },
 	{ "bytes_total", "counter", "Bytes sent since the start.", UNSIGNED,
@@ -131,6 +137,10 @@ value_of(const struct metric *m, const struct destination_status *s)
 	switch (m->kind) {
 	case STATE_IS:
 		return s->state == m->state;
+	case UNKNOWN_IS_INF:
+		if (*(const uint64_t *)(const void *)at == UINT64_MAX)
+			return HUGE_VAL;
+		return (double)*(const uint64_t *)(const void *)at / m->divisor;
 	case SIGNED:
 		return (double)*(const int64_t *)(const void *)at / m->divisor;
 	default:
@@ -142,6 +152,7 @@ void
 replicator_metrics(struct replicator *r, struct buffer *out)
 {
 	struct destination_status *status;
+	struct hold_status hold;
 	size_t n = 0, i, j;
 
 	status = calloc(DESTINATIONS_MAX, sizeof(*status));
@@ -149,6 +160,12 @@ replicator_metrics(struct replicator *r, struct buffer *out)
 		return;
 	while (n < DESTINATIONS_MAX && replicator_status(r, n, &status[n]) == 0)
 		n++;
+	replicator_hold_status(r, &hold);
+	buffer_printf(out,
+	    "# HELP holdfast_recovery_hold 1 while deletes are kept back after "
+	    "a restore.\n# TYPE holdfast_recovery_hold gauge\n"
+	    "holdfast_recovery_hold %d\n",
+	    hold.active);
 	for (i = 0; n > 0 && i < sizeof(metrics) / sizeof(metrics[0]); i++) {
 		buffer_printf(out,
 		    "# HELP holdfast_destination_%s %s\n"

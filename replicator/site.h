@@ -44,8 +44,9 @@ struct held {
 	uint64_t version;
 	uint64_t last_sequence; /* of a change below its directory */
 	int64_t last_ms;
-	int is_final; /* -1: not looked at */
-	int started;  /* being published */
+	int64_t since_ms; /* of its first change that is not outside */
+	int is_final;     /* -1: not looked at */
+	int started;      /* being published */
 };
 
 struct site {
@@ -161,7 +162,7 @@ struct site {
 	/* Totals. */
 	uint64_t published, bytes, removed, retries, failures;
 	struct {
-		uint64_t second, bytes;
+		uint64_t second, bytes, objects;
 	} rate[RATE_SECONDS];
 };
 
@@ -220,6 +221,8 @@ void site_held_published(
     struct site *, struct slice bucket, struct slice key, uint64_t version);
 int site_held_add(struct site *, struct slice bucket, struct slice key,
     uint64_t version, int64_t time_ms);
+int site_is_held(const struct site *, struct slice bucket, struct slice key);
+void site_held_load(struct site *, const struct key_note *);
 void site_held_drop(struct site *, struct slice bucket, struct slice key);
 void site_held_seen(
     struct site *, uint64_t sequence, const struct journal_record *);

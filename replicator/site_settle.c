@@ -45,16 +45,17 @@ backoff(unsigned attempts, uint64_t max_ms)
 }
 
 static void
-count_bytes(struct site *site, uint64_t now_ms, uint64_t bytes)
+count_sent(struct site *site, uint64_t now_ms, uint64_t bytes, unsigned objects)
 {
 	uint64_t second = now_ms / 1000;
 	size_t i = second % RATE_SECONDS;
 
 	if (site->rate[i].second != second) {
 		site->rate[i].second = second;
-		site->rate[i].bytes = 0;
+		site->rate[i].bytes = site->rate[i].objects = 0;
 	}
 	site->rate[i].bytes += bytes;
+	site->rate[i].objects += objects;
 	site->bytes += bytes;
 }
 
@@ -374,7 +375,7 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 	site->running--;
 	if (outcome != OUTCOME_FAULT) {
 		on_success(site);
-		count_bytes(site, now_ms, bytes);
+		count_sent(site, now_ms, bytes, outcome == OUTCOME_DONE);
 	}
 	switch (outcome) {
 	case OUTCOME_DONE:

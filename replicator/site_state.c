@@ -150,8 +150,7 @@ load_held(struct slice key, struct slice value, void *arg)
 
 	(void)key;
 	if (key_note_decode(value, &note) == 0)
-		(void)site_held_add(
-		    site, note.bucket, note.key, note.version, note.time_ms);
+		site_held_load(site, &note);
 	return 0;
 }
 
@@ -287,7 +286,7 @@ site_begin_anew(struct store *store, const char *name,
     const struct settings *settings, struct error *err)
 {
 	/* All but the settings, and but the place, which changes last. */
-	static const char kinds[] = "wsdhpxlua";
+	static const char kinds[] = "wsdhpxluav";
 	struct note_names names;
 	char prefix[NOTE_KEY_BYTES];
 	const char *kind;

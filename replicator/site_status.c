@@ -67,51 +67,111 @@ describe_place(const struct site *site, char *text, size_t room)
 	}
 }
 
-static uint64_t
-rate_now(const struct site *site)
+static void
+describe_rate(const struct site *site, struct destination_status *s)
 {
-	uint64_t second = clock_monotonic_ms() / 1000, sum = 0;
+	uint64_t second = clock_monotonic_ms() / 1000;
 	size_t i;
 
-	for (i = 0; i < RATE_SECONDS; i++)
-		if (site->rate[i].second + RATE_SECONDS > second)
-			sum += site->rate[i].bytes;
-	return sum / RATE_SECONDS;
+	for (i = 0; i < RATE_SECONDS; i++) {
+		if (site->rate[i].second + RATE_SECONDS <= second)
+			continue;
+		s->rate_bytes_per_second += site->rate[i].bytes;
+		s->rate_objects_per_minute += site->rate[i].objects;
+	}
+	s->rate_bytes_per_second /= RATE_SECONDS;
 }
 
-static void
-describe_lag(const struct site *site, struct destination_status *s)
+static int
+take_time(uint64_t sequence, const struct journal_record *rec, void *arg)
 {
-	int64_t now = clock_wall_ms();
+	(void)sequence;
+	*(int64_t *)arg = rec->time_ms;
+	return 1;
+}
+
+/* When the oldest change was acknowledged that is not outside; 0: none is
+ * known. Asked of the journal, since the scheduler may be waiting for the
+ * network. */
+static int64_t
+oldest_change(const struct site *site, const struct destination_status *s)
+{
+	int64_t oldest_ms = 0;
+
+	if (s->lag_entries > 0)
+		(void)store_journal(
+		    site->store, site->window.low, take_time, &oldest_ms, NULL);
+	return oldest_ms;
+}
+
+/* A backup that is held back is not outside, though the journal is past it. */
+static int64_t
+safe_until(const struct site *site, int64_t oldest_ms, int64_t now_ms)
+{
+	int64_t until = oldest_ms > 0 ? oldest_ms - 1 : now_ms;
+	size_t i;
+
+	for (i = 0; i < site->n_held; i++)
+		if (site->held[i].since_ms <= until)
+			until = site->held[i].since_ms - 1;
+	return until;
+}
+
+static int
+has_backlog(const struct site *site, const struct destination_status *s)
+{
+	return s->lag_entries > 0 || site->seeding || site->n_dirty > 0;
+}
+
+/* By bytes and by objects, whichever takes longer. */
+static uint64_t
+estimate(const struct site *site, const struct destination_status *s)
+{
+	uint64_t objects = s->lag_entries + site->n_dirty, left, by_bytes;
+
+	if (!has_backlog(site, s))
+		return 0;
+	if (site->seeding && site->seed_total > site->seed_done)
+		objects += site->seed_total - site->seed_done;
+	if (s->rate_objects_per_minute == 0)
+		return UINT64_MAX;
+	left = objects * 60 / s->rate_objects_per_minute;
+	if (s->rate_bytes_per_second == 0)
+		return left;
+	by_bytes = s->lag_bytes / s->rate_bytes_per_second;
+	return left > by_bytes ? left : by_bytes;
+}
+
+/* now_ms: from before the journal's end was looked up. */
+static void
+describe_lag(
+    const struct site *site, int64_t now_ms, struct destination_status *s)
+{
+	int64_t oldest_ms;
 
 	s->lag_entries = s->journal_last > site->window.low
 	    ? s->journal_last - site->window.low
 	    : 0;
 	s->lag_bytes = s->lag_entries > 0 ? site->backlog_bytes : 0;
-	if (s->lag_entries > 0 && site->oldest_ms > 0 && site->oldest_ms < now)
-		s->lag_ms = (uint64_t)(now - site->oldest_ms);
-	if (s->state == DESTINATION_SEEDING ||
-	    s->state == DESTINATION_CATCHING_UP || site->seeding ||
-	    site->watermark < site->consistent_at || site->n_dirty > 0)
-		s->safe_until_ms = 0;
-	else
-		s->safe_until_ms = s->lag_entries == 0 || site->oldest_ms == 0
-		    ? now
-		    : site->oldest_ms - 1;
-	s->estimate_s = 0;
-	if (s->lag_entries > 0 || site->seeding || site->n_dirty > 0)
-		s->estimate_s = s->rate_bytes_per_second > 0 && !site->seeding
-		    ? s->lag_bytes / s->rate_bytes_per_second
-		    : UINT64_MAX;
+	oldest_ms = oldest_change(site, s);
+	if (oldest_ms > 0 && oldest_ms < now_ms)
+		s->lag_ms = (uint64_t)(now_ms - oldest_ms);
+	if (!site->seeding && site->n_dirty == 0 && !site->folding &&
+	    site->watermark >= site->consistent_at &&
+	    (oldest_ms > 0 || s->lag_entries == 0))
+		s->safe_until_ms = safe_until(site, oldest_ms, now_ms);
+	s->estimate_s = estimate(site, s);
 }
 
 void
 site_status(struct site *site, struct destination_status *s)
 {
 	const char *reason;
+	int64_t now_ms;
 
 	memset(s, 0, sizeof(*s));
 	pthread_mutex_lock(&site->lock);
+	now_ms = clock_wall_ms();
 	snprintf(s->name, sizeof(s->name), "%s", site->name);
 	s->provider = site->settings->fields.provider;
 	describe_place(site, s->place, sizeof(s->place));
@@ -120,8 +180,8 @@ site_status(struct site *site, struct destination_status *s)
 	s->from_config = site->from_config;
 	s->watermark = site->watermark;
 	s->journal_last = store_visible(site->store);
-	s->rate_bytes_per_second = rate_now(site);
-	describe_lag(site, s);
+	describe_rate(site, s);
+	describe_lag(site, now_ms, s);
 	s->published = site->published;
 	s->bytes = site->bytes;
 	s->deletes = site->removed;
@@ -149,6 +209,22 @@ site_has_note(
 	(void)store_notes(site->store, slice_text(note_key), SLICE_NULL,
 	    site_note_found, &n, NULL);
 	return n == 0;
+}
+
+/* Whether it has a note of that kind, also one that is not durable yet; -1
+ * while that cannot be told. */
+static int
+is_noted(struct site *site, char kind, struct slice bucket, struct slice key)
+{
+	char note_key[NOTE_KEY_BYTES];
+	int says;
+
+	note_hashed(&site->names, kind, bucket, key, note_key);
+	if ((says = batch_says(&site->batch, note_key)) != 0)
+		return says > 0;
+	if (site_has_note(site, kind, bucket, key))
+		return 1;
+	return site->flushing ? -1 : 0;
 }
 
 /* Whether seeding has not come to it yet. */
@@ -181,18 +257,20 @@ const char *
 site_object_status(struct site *site, struct slice bucket, struct slice key,
     const struct object_record *rec)
 {
-	int pending;
+	int parked, pending;
 
 	if (!filter_takes(&site->filter, bucket, key))
 		return NULL;
 	pthread_mutex_lock(&site->lock);
-	if (site->n_parked > 0 && site_has_note(site, 'p', bucket, key)) {
+	parked = site->n_parked > 0 ? is_noted(site, 'p', bucket, key) : 0;
+	if (parked > 0) {
 		pthread_mutex_unlock(&site->lock);
 		return "FAILED";
 	}
-	pending = window_find(&site->window, bucket, key) != NULL ||
-	    (site->n_dirty > 0 && site_has_note(site, 'd', bucket, key)) ||
-	    (site->n_held > 0 && site_has_note(site, 'h', bucket, key)) ||
+	pending = parked < 0 ||
+	    window_find(&site->window, bucket, key) != NULL ||
+	    (site->n_dirty > 0 && is_noted(site, 'd', bucket, key) != 0) ||
+	    site_is_held(site, bucket, key) ||
 	    waits_for_seeding(site, bucket, key);
 	/* Not read yet: all that came at that time or later. */
 	if (!pending && site->window.read < store_visible(site->store))

@@ -1,9 +1,12 @@
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "replicator/site.h"
@@ -184,7 +187,7 @@ is_whole(struct site *site, struct held *h)
 /* ---- what is held ---- */
 
 static struct held *
-find(struct site *site, struct slice bucket, struct slice key)
+find(const struct site *site, struct slice bucket, struct slice key)
 {
 	size_t i;
 
@@ -193,6 +196,12 @@ find(struct site *site, struct slice bucket, struct slice key)
 		    slice_is(bucket, site->held[i].bucket))
 			return &site->held[i];
 	return NULL;
+}
+
+int
+site_is_held(const struct site *site, struct slice bucket, struct slice key)
+{
+	return find(site, bucket, key) != NULL;
 }
 
 static void
@@ -225,6 +234,38 @@ grow(struct site *site, struct slice bucket, struct slice key)
 	return h;
 }
 
+/* Its note has as its reason when its first change came that is not outside.
+ */
+static int
+hold(struct site *site, const struct key_note *given, int64_t since_ms)
+{
+	struct key_note note = *given;
+	struct buffer value = BUFFER_INIT;
+	char note_key[NOTE_KEY_BYTES], since[24];
+	struct held *h;
+
+	if ((h = find(site, note.bucket, note.key)) == NULL &&
+	    (h = grow(site, note.bucket, note.key)) == NULL)
+		return -1;
+	if (h->since_ms == 0 || since_ms < h->since_ms)
+		h->since_ms = since_ms;
+	snprintf(since, sizeof(since), "%" PRId64, h->since_ms);
+	note.reason = slice_text(since);
+	key_note_encode(&value, &note);
+	note_hashed(&site->names, 'h', note.bucket, note.key, note_key);
+	batch_set(&site->batch, note_key, buffer_slice(&value));
+	buffer_free(&value);
+	(void)velero_is_backup(note.key, &h->directory);
+	h->version = note.version;
+	h->is_final = -1;
+	h->started = 0;
+	if (site->counted > h->last_sequence)
+		h->last_sequence = site->counted;
+	if (note.time_ms > h->last_ms)
+		h->last_ms = note.time_ms;
+	return 0;
+}
+
 int
 site_held_add(struct site *site, struct slice bucket, struct slice key,
     uint64_t version, int64_t time_ms)
@@ -234,26 +275,19 @@ site_held_add(struct site *site, struct slice bucket, struct slice key,
 		.time_ms = time_ms,
 		.bucket = bucket,
 		.key = key };
-	struct buffer value = BUFFER_INIT;
-	char note_key[NOTE_KEY_BYTES];
-	struct held *h;
 
-	key_note_encode(&value, &note);
-	note_hashed(&site->names, 'h', bucket, key, note_key);
-	batch_set(&site->batch, note_key, buffer_slice(&value));
-	buffer_free(&value);
-	if ((h = find(site, bucket, key)) == NULL &&
-	    (h = grow(site, bucket, key)) == NULL)
-		return -1;
-	(void)velero_is_backup(key, &h->directory);
-	h->version = version;
-	h->is_final = -1;
-	h->started = 0;
-	if (site->counted > h->last_sequence)
-		h->last_sequence = site->counted;
-	if (time_ms > h->last_ms)
-		h->last_ms = time_ms;
-	return 0;
+	return hold(site, &note, time_ms);
+}
+
+void
+site_held_load(struct site *site, const struct key_note *note)
+{
+	uint64_t since_ms = 0;
+
+	if (parse_u64(note->reason.at, note->reason.len, 0, INT64_MAX,
+		&since_ms) != 0)
+		since_ms = (uint64_t)note->time_ms;
+	(void)hold(site, note, (int64_t)since_ms);
 }
 
 void
