@@ -27,7 +27,8 @@ apply_mark(struct store_txn *txn, struct change *change)
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	m->fresh = 0;
-	if (rec.flags & EXTENT_DAMAGED)
+	/* Given up meanwhile: there is nothing here that could be damaged. */
+	if ((rec.flags & EXTENT_DAMAGED) || rec.kind == EXTENT_REMOTE)
 		return 0;
 	rec.flags |= EXTENT_DAMAGED;
 	rc = extents_put(txn, m->extent, &rec, &change->err);

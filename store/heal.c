@@ -364,7 +364,8 @@ heal(struct healing *h, struct error *err)
 	if (heal_record(h->store, h->id, &h->rec, &h->rec_memory, err) != 0 ||
 	    find_object(h, 0, err) != 0 || find_place(h, err) != 0)
 		return -1;
-	if (h->rec.references == 0 || h->rec.kind == EXTENT_CHAIN)
+	if (h->rec.references == 0 || h->rec.kind == EXTENT_CHAIN ||
+	    h->rec.kind == EXTENT_REMOTE)
 		return error_set(err, ERR_NOT_FOUND,
 		    "extent %" PRIu64 " is no longer in use", h->id);
 	if ((h->chunk = malloc(CHUNK_BYTES)) == NULL)

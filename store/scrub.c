@@ -143,9 +143,25 @@ save(struct scrubber *s)
 
 /* ---- contents ---- */
 
+/* Whether its data was given up, perhaps while it was being read. */
+static int
+is_shed(struct scrubber *s, uint64_t id)
+{
+	struct extent_reader *r;
+	int shed;
+
+	if ((r = extent_open(s->store->extents, id, NULL)) == NULL)
+		return 0;
+	shed = extent_is_shed(r);
+	extent_close(r);
+	return shed;
+}
+
 static void
 found(struct scrubber *s, uint64_t id, uint64_t block, const struct error *why)
 {
+	if (is_shed(s, id))
+		return;
 	s->damaged++;
 	store_damaged(s->store, id, block, why);
 }
@@ -265,7 +281,7 @@ scrub_file(struct scrubber *s, uint64_t id)
 		if (r == NULL)
 			return 0;
 	}
-	size = extent_reader_size(r);
+	size = extent_is_shed(r) ? 0 : extent_reader_size(r);
 	blocks = size / EXTENT_BLOCK_BYTES + (size % EXTENT_BLOCK_BYTES != 0);
 	for (block = 0; block < blocks && !stop; block += n) {
 		n = blocks - block < READ_BLOCKS ? (size_t)(blocks - block)

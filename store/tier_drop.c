@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "store/extents.h"
 #include "store/internal.h"
@@ -17,7 +18,7 @@
 struct part {
 	uint64_t extent, begin, size;
 	int has_md5;
-	uint8_t md5[16];
+	uint8_t md5[MD5_BYTES];
 };
 
 struct dropping {
@@ -137,6 +138,7 @@ tier_take_back(struct store *store, uint64_t extent, struct error *err)
 static void
 learn_md5(struct part *p, const struct content_owner *owner)
 {
+	static const uint8_t none[MD5_BYTES];
 	struct object_record object;
 	struct part_record part;
 
@@ -151,7 +153,7 @@ learn_md5(struct part *p, const struct content_owner *owner)
 			return;
 		memcpy(p->md5, object.md5, sizeof(p->md5));
 	}
-	p->has_md5 = 1;
+	p->has_md5 = memcmp(p->md5, none, sizeof(none)) != 0;
 }
 
 /* The file's owner, which points into memory. 0, or -1 and *err. */
@@ -201,11 +203,17 @@ drop_batch(struct dropping *d, struct error *err)
 {
 	struct store *store = d->store;
 	int64_t bytes = 0;
-	size_t i;
+	size_t i, pinned;
 
 	if (d->n == 0)
 		return 0;
 	d->change = (struct change){ 0 };
+	/* So that the reaper does not take a file that is being replaced. */
+	for (pinned = 0; pinned < d->n; pinned++)
+		if (ids_pin(&store->ids, d->parts[pinned].extent) != 0) {
+			bytes = error_nomem(err);
+			goto out;
+		}
 	pthread_rwlock_wrlock(&store->tier.moving);
 	if (store_submit(store, &d->change, apply_drop, NULL, 1) != 0) {
 		*err = d->change.err;
@@ -222,6 +230,9 @@ drop_batch(struct dropping *d, struct error *err)
 		bytes = -1;
 	}
 	pthread_rwlock_unlock(&store->tier.moving);
+out:
+	while (pinned > 0)
+		ids_unpin(&store->ids, d->parts[--pinned].extent);
 	d->n = 0;
 	if (bytes > 0)
 		atomic_fetch_add(&store->tier.dropped_bytes, (uint64_t)bytes);
