@@ -120,6 +120,23 @@ destination_check_key(
 	return d->protocol->check_key(d->shared, key, fault);
 }
 
+void
+destination_learnt(const struct destination *d, char text[REMOTE_LEARNT_BYTES])
+{
+	text[0] = '\0';
+	if (d->protocol->learnt != NULL)
+		d->protocol->learnt(d->shared, text, REMOTE_LEARNT_BYTES);
+}
+
+void
+destination_recall(enum provider provider, const char *text)
+{
+	const struct destination_protocol *protocol = protocol_of(provider);
+
+	if (protocol != NULL && protocol->recall != NULL)
+		protocol->recall(text);
+}
+
 struct destination_session *
 destination_session_new(
     struct destination *d, int (*stopped)(void *), void *arg, struct error *err)

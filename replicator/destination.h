@@ -182,6 +182,10 @@ struct destination_protocol {
 	int64_t (*clock_offset_ms)(void *shared);
 	/* 0 if the provider can hold that key; else -1 and FAULT_OBJECT. */
 	int (*check_key)(void *shared, struct slice key, struct fault *);
+	/* What was learnt of the provider so far, as a text to keep, and from
+	 * such a text, before it is opened. NULL: nothing is to be learnt. */
+	void (*learnt)(void *shared, char *text, size_t room);
+	void (*recall)(const char *text);
 
 	/* Each: 0, or -1 and *fault. */
 	/* One request; if_absent: fails with FAULT_EXISTS when there is one.
@@ -238,6 +242,12 @@ int64_t destination_clock_offset_ms(const struct destination *);
 /* destination_protocol.check_key, without a session. */
 int destination_check_key(
     const struct destination *, struct slice key, struct fault *);
+/* destination_protocol.learnt and recall; the text is empty when there is
+ * nothing to keep. */
+#define REMOTE_LEARNT_BYTES 768
+void destination_learnt(
+    const struct destination *, char text[REMOTE_LEARNT_BYTES]);
+void destination_recall(enum provider, const char *text);
 /* A session for one thread; the table's functions take destination_call(s). */
 struct destination_session *destination_session_new(
     struct destination *, int (*stopped)(void *), void *arg, struct error *err);

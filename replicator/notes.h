@@ -16,6 +16,8 @@ struct store;
  *     r/NAME/c             settings: JSON, its secrets sealed
  *     r/NAME/k             the place that the others are about, as
  *                          settings_place() says it
+ *     r/NAME/b             what the Test button learnt of the provider: the
+ *                          protocol's own text
  *     r/NAME/w             state: {format u8 = 1, watermark be64, consistent
  *                          at be64, brake from be64, paused u8, reason be16
  *                          length and text}

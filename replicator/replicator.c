@@ -4,9 +4,11 @@
 
 #include "base/encode.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "replicator/audit.h"
 #include "replicator/auditor.h"
 #include "replicator/importer.h"
+#include "replicator/notes.h"
 #include "replicator/owner.h"
 #include "replicator/replicator_private.h"
 #include "store/store.h"
@@ -342,6 +344,26 @@ settings_of(struct replicator *r, const char *name, struct error *err)
 	return settings;
 }
 
+/* What the test found out of the provider is known after a restart, too. */
+static void
+keep_learnt(struct replicator *r, const char *name, const struct destination *d)
+{
+	struct note_batch batch = { 0 };
+	struct error err = ERROR_INIT;
+	char text[REMOTE_LEARNT_BYTES], key[NOTE_KEY_BYTES];
+	struct note_names names;
+
+	destination_learnt(d, text);
+	if (text[0] == '\0')
+		return;
+	note_names_set(&names, name);
+	note_plain(&names, 'b', key);
+	batch_set(&batch, key, slice_text(text));
+	if (batch_commit(&batch, r->store, &err) != 0)
+		log_line(LOG_WARN, "replicator", "%s", err.text);
+	batch_free(&batch);
+}
+
 int
 replicator_test(struct replicator *r, const char *name,
     const struct destination_fields *fields, probe_visit *visit, void *arg,
@@ -365,6 +387,8 @@ replicator_test(struct replicator *r, const char *name,
 		    destination_call(session), visit, arg, &fault);
 		if (failed)
 			error_set(err, ERR_CONFLICT, "%s", fault.text);
+		else if (name != NULL)
+			keep_learnt(r, name, d);
 	}
 	destination_session_free(session);
 	destination_close(d);

@@ -180,6 +180,25 @@ load_preset(struct replicator *r, const struct replicator_preset *preset,
 	return 0;
 }
 
+/* What an earlier test found out of the provider. */
+static void
+look_up_learnt(struct replicator *r, const struct entry *e)
+{
+	struct buffer value = BUFFER_INIT;
+	struct note_names names;
+	char key[NOTE_KEY_BYTES];
+
+	note_names_set(&names, e->name);
+	note_plain(&names, 'b', key);
+	if (store_note(r->store, slice_text(key), &value, NULL) == 0) {
+		buffer_add_u8(&value, '\0');
+		if (!value.failed)
+			destination_recall(
+			    e->settings->fields.provider, value.at);
+	}
+	buffer_free(&value);
+}
+
 /* The watermark that is durable, or -1 when the destination is new. */
 static int
 look_up_state(struct replicator *r, struct entry *e)
@@ -276,6 +295,7 @@ replicator_load(struct replicator *r, const struct replicator_options *options,
 		return -1;
 	for (i = 0; i < r->n_entries; i++) {
 		e = r->entries[i];
+		look_up_learnt(r, e);
 		about = site_is_about(r->store, e->name, e->settings);
 		if (!about && check_place(r, e, err) != 0)
 			return -1;

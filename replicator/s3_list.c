@@ -80,7 +80,7 @@ give_entry(struct page *p)
 	snprintf(e.etag, sizeof(e.etag), "%.*s",
 	    (int)(etag.len < 71 ? etag.len : 71),
 	    etag.at != NULL ? etag.at : "");
-	e.has_md5 = atomic_load(&p->s->shared->md5_etags) == S3_YES &&
+	e.has_md5 = atomic_load(&p->s->shared->can->md5_etags) == S3_YES &&
 	    !s3_encrypts_by_kms(p->s->shared) && s3_etag_md5(etag, e.md5);
 	e.archived = s3_storage_archived(buffer_slice(&p->storage_class));
 	if (p->visit(&e, p->visit_arg) != 0)
@@ -159,7 +159,7 @@ write_query(struct page *p, struct slice prefix, int v2, struct buffer *query)
 	if (v2)
 		add_parameter(
 		    query, "continuation-token", buffer_slice(&p->token));
-	if (atomic_load(&p->s->shared->encodes) != S3_NO)
+	if (atomic_load(&p->s->shared->can->encodes) != S3_NO)
 		add_parameter(query, "encoding-type", slice_text("url"));
 	if (v2)
 		add_parameter(query, "list-type", slice_text("2"));
@@ -180,12 +180,12 @@ learn_refused(struct s3_session *s, const struct fault *f)
 
 	if (f->status != 400 && f->status != 501)
 		return 0;
-	if (atomic_load(&shared->encodes) == S3_UNKNOWN) {
-		atomic_store(&shared->encodes, S3_NO);
+	if (atomic_load(&shared->can->encodes) == S3_UNKNOWN) {
+		atomic_store(&shared->can->encodes, S3_NO);
 		return 1;
 	}
-	if (atomic_load(&shared->lists_v2) == S3_UNKNOWN) {
-		atomic_store(&shared->lists_v2, S3_NO);
+	if (atomic_load(&shared->can->lists_v2) == S3_UNKNOWN) {
+		atomic_store(&shared->can->lists_v2, S3_NO);
 		return 1;
 	}
 	return 0;
@@ -209,7 +209,7 @@ read_page(struct page *p, struct slice prefix, struct fault *fault)
 	struct s3_session *s = p->s;
 	struct s3_request req = { .op = S3_LIST, .method = "GET" };
 	struct buffer query = BUFFER_INIT;
-	int v2 = atomic_load(&s->shared->lists_v2) != S3_NO;
+	int v2 = atomic_load(&s->shared->can->lists_v2) != S3_NO;
 	int rc;
 
 	write_query(p, prefix, v2, &query);
@@ -235,11 +235,11 @@ read_page(struct page *p, struct slice prefix, struct fault *fault)
 		    "The store lists keys out of order: it cannot be a "
 		    "destination.");
 	if (p->encoded)
-		atomic_store(&s->shared->encodes, S3_YES);
+		atomic_store(&s->shared->can->encodes, S3_YES);
 	if (v2)
-		atomic_store(&s->shared->lists_v2,
+		atomic_store(&s->shared->can->lists_v2,
 		    p->is_v2 || !p->truncated
-			? atomic_load(&s->shared->lists_v2)
+			? atomic_load(&s->shared->can->lists_v2)
 			: S3_NO);
 	return 0;
 }

@@ -57,7 +57,8 @@ begin_once(struct s3_session *s, const struct remote_object *o, int *tagged,
 	struct buffer side = BUFFER_INIT;
 	int rc = 0;
 
-	*tagged = o->tags.len > 0 && atomic_load(&s->shared->tags) == S3_YES;
+	*tagged =
+	    o->tags.len > 0 && atomic_load(&s->shared->can->tags) == S3_YES;
 	s3_object_headers(s->shared, o, *tagged, &req.headers, &side);
 	if (side.len > 0)
 		rc = s3_side_put(s, o, &side, fault);
@@ -86,7 +87,7 @@ s3_upload_begin(void *session, const struct remote_object *o,
 	rc = begin_once(s, o, &tagged, fault);
 	if (rc != 0 && tagged && fault->status / 100 == 4 &&
 	    strcmp(fault->code, "AccessDenied") == 0) {
-		atomic_store(&s->shared->tags, S3_NO);
+		atomic_store(&s->shared->can->tags, S3_NO);
 		rc = begin_once(s, o, &tagged, fault);
 	}
 	if (rc != 0)
@@ -130,7 +131,7 @@ part_once(struct s3_session *s, const struct remote_object *o,
 static int
 verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 {
-	atomic_int *learnt = &s->shared->md5_parts;
+	atomic_int *learnt = &s->shared->can->md5_parts;
 	uint8_t md5[MD5_BYTES];
 
 	if (s3_etag_md5(s3_answer_etag(s), md5) &&
@@ -170,8 +171,8 @@ s3_part(void *session, const struct remote_object *o,
 	}
 	rc = part_once(s, o, &p, query.at, fault);
 	if (rc != 0 && fault->status == 501 &&
-	    atomic_load(&s->shared->content_md5) == S3_UNKNOWN) {
-		atomic_store(&s->shared->content_md5, S3_NO);
+	    atomic_load(&s->shared->can->content_md5) == S3_UNKNOWN) {
+		atomic_store(&s->shared->can->content_md5, S3_NO);
 		rc = part_once(s, o, &p, query.at, fault);
 	}
 	if (rc != 0 || (rc = verify_part(s, &p, fault)) != 0)
@@ -254,7 +255,7 @@ is_there(struct s3_session *s, const struct remote_object *o,
 		rc = fault_set(fault, FAULT_MISSING,
 		    "The store holds another version of the object.");
 	else if (s->shared->aws && !s3_answer_opaque(s) &&
-	    atomic_load(&s->shared->md5_parts) == S3_YES &&
+	    atomic_load(&s->shared->can->md5_parts) == S3_YES &&
 	    composite_etag(parts, n, etag) && strcmp(etag, st.etag) != 0)
 		rc = fault_set(fault, FAULT_OBJECT,
 		    "The store put other bytes together than were sent.");

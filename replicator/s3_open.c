@@ -140,6 +140,21 @@ set_storage(
 	return 0;
 }
 
+/* How objects are encrypted decides what their ETags are. */
+static int
+set_abilities(struct s3_shared *s, struct error *err)
+{
+	char place[700];
+
+	snprintf(place, sizeof(place), "%s%s/%s%s%s",
+	    s->host != NULL ? s->host : "aws", s->base, s->bucket,
+	    s->sse != NULL ? "?" : "", s->sse != NULL ? s->sse : "");
+	if (strchr(place, ' ') != NULL || (s->place = strdup(place)) == NULL ||
+	    (s->can = s3_abilities_of(place, s->aws)) == NULL)
+		return error_nomem(err);
+	return 0;
+}
+
 static void s3_close(void *shared);
 
 static void *
@@ -153,16 +168,11 @@ s3_open(const struct destination_fields *f, struct error *err)
 	}
 	pthread_mutex_init(&s->lock, NULL);
 	if (set_where(s, f, err) != 0 || set_storage(s, f, err) != 0 ||
+	    set_abilities(s, err) != 0 ||
 	    field_copy(&s->sts_endpoint, f->sts_endpoint, err) != 0 ||
 	    (s->credentials = aws_credentials_new(f, err)) == NULL) {
 		s3_close(s);
 		return NULL;
-	}
-	if (s->aws) {
-		atomic_store(&s->conditions, S3_YES);
-		atomic_store(&s->tags, S3_YES);
-		atomic_store(&s->lists_v2, S3_YES);
-		atomic_store(&s->encodes, S3_YES);
 	}
 	return s;
 }
@@ -182,6 +192,7 @@ s3_close(void *shared)
 	free(s->sse);
 	free(s->kms_key);
 	free(s->sts_endpoint);
+	free(s->place);
 	free(s);
 }
 
@@ -215,6 +226,14 @@ s3_clock_offset_ms(void *shared)
 }
 
 static void
+s3_learnt_text(void *shared, char *text, size_t room)
+{
+	const struct s3_shared *s = shared;
+
+	s3_abilities_write(s->can, s->place, text, room);
+}
+
+static void
 s3_limits(void *shared, struct destination_limits *l)
 {
 	struct s3_shared *s = shared;
@@ -223,7 +242,7 @@ s3_limits(void *shared, struct destination_limits *l)
 	l->part_min_bytes = PART_MIN_BYTES;
 	l->part_max_bytes = S3_PART_MAX_BYTES;
 	l->parts_max = s->parts_max;
-	l->can_condition = atomic_load(&s->conditions) == S3_YES;
+	l->can_condition = atomic_load(&s->can->conditions) == S3_YES;
 	l->stage_is_hidden = 1;
 }
 
@@ -315,6 +334,8 @@ const struct destination_protocol destination_s3 = {
 	.limits = s3_limits,
 	.clock_offset_ms = s3_clock_offset_ms,
 	.check_key = s3_check_key,
+	.learnt = s3_learnt_text,
+	.recall = s3_abilities_recall,
 	.put = s3_put,
 	.begin = s3_upload_begin,
 	.part = s3_part,

@@ -16,7 +16,7 @@ s3_payload_attach(
 		req->rewind = payload_rewind;
 		req->source_arg = p;
 	}
-	if (atomic_load(&s->shared->content_md5) == S3_NO)
+	if (atomic_load(&s->shared->can->content_md5) == S3_NO)
 		return;
 	base64_encode(p->md5, MD5_BYTES, md5);
 	s3_header(req, "content-md5", md5);

@@ -13,6 +13,7 @@
 #include "replicator/http_client.h"
 #include "replicator/payload.h"
 #include "replicator/refusal.h"
+#include "replicator/s3_learnt.h"
 #include "replicator/xml_read.h"
 
 /*
@@ -20,13 +21,6 @@
  * it. Requests are the plainest that S3 knows; what a store can do beyond that
  * is learnt from its answers and remembered in the shared part.
  */
-
-/* What was learnt: not yet, it cannot, it can. */
-enum s3_learnt {
-	S3_UNKNOWN,
-	S3_NO,
-	S3_YES
-};
 
 struct s3_shared {
 	int aws, https;
@@ -41,16 +35,11 @@ struct s3_shared {
 	uint32_t parts_max;
 	struct aws_credentials *credentials;
 	char *sts_endpoint;
+	char *place; /* whose abilities these are */
+	struct s3_abilities *can;
 
 	atomic_llong clock_offset_ms; /* the store's clock less ours */
-	atomic_int md5_etags;   /* an object's ETag is the MD5 of its bytes */
-	atomic_int md5_parts;   /* so is a part's */
-	atomic_int conditions;  /* If-None-Match holds back a put */
-	atomic_int tags;        /* x-amz-tagging on a put is kept */
-	atomic_int content_md5; /* not refused */
-	atomic_int lists_v2;
-	atomic_int encodes; /* encoding-type=url is understood */
-	atomic_int sides;   /* enum sides */
+	atomic_int sides;             /* enum sides */
 
 	pthread_mutex_t lock; /* of what follows */
 	char region[64];

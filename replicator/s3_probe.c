@@ -104,7 +104,7 @@ put_text(void *session)
 {
 	struct s3_session *s = session;
 
-	return atomic_load(&s->shared->md5_etags) == S3_YES
+	return atomic_load(&s->shared->can->md5_etags) == S3_YES
 	    ? "The store's checksum was compared."
 	    : "The store gives no MD5 as ETag: sizes are compared.";
 }
@@ -128,17 +128,17 @@ learn(void *session, const struct remote_object *o,
 	struct fault fault = FAULT_INIT;
 	struct payload payload;
 
-	if (atomic_load(&s->shared->conditions) != S3_UNKNOWN ||
+	if (atomic_load(&s->shared->can->conditions) != S3_UNKNOWN ||
 	    payload_open_sha256(&payload, source, 0, o->size, &fault) != 0)
 		return;
 	s3_header(&req, "if-none-match", "*");
 	s3_payload_attach(s, &payload, &req);
 	if (s3_payload_send(s, &payload, &req, &fault) == 0)
-		atomic_store(&s->shared->conditions, S3_NO);
+		atomic_store(&s->shared->can->conditions, S3_NO);
 	else if (fault.status == 412)
-		atomic_store(&s->shared->conditions, S3_YES);
+		atomic_store(&s->shared->can->conditions, S3_YES);
 	else if (fault.status == 400 || fault.status == 501)
-		atomic_store(&s->shared->conditions, S3_NO);
+		atomic_store(&s->shared->can->conditions, S3_NO);
 	payload_close(&payload);
 }
 
@@ -268,6 +268,10 @@ s3_probe(void *session, probe_visit *visit, void *arg, struct fault *fault)
 		.sweep = sweep_uploads,
 	};
 
-	return probe_steps(&protocol, session,
-	    ((struct s3_session *)session)->shared, visit, arg, fault);
+	struct s3_shared *shared = ((struct s3_session *)session)->shared;
+
+	/* A store may have learnt, too. */
+	if (!shared->aws)
+		s3_abilities_forget(shared->can);
+	return probe_steps(&protocol, session, shared, visit, arg, fault);
 }

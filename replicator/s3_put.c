@@ -21,20 +21,21 @@ learn_refused(
 		return 0;
 	if (tagged && (unknown || denied) &&
 	    (memmem(body.at, body.len, "agging", 6) != NULL || denied)) {
-		atomic_store(&shared->tags, S3_NO);
+		atomic_store(&shared->can->tags, S3_NO);
 		return 1;
 	}
 	if (!unknown)
 		return 0;
-	if (conditioned && atomic_load(&shared->conditions) == S3_UNKNOWN &&
+	if (conditioned &&
+	    atomic_load(&shared->can->conditions) == S3_UNKNOWN &&
 	    (f->status == 501 ||
 		memmem(body.at, body.len, "None-Match", 10) != NULL)) {
-		atomic_store(&shared->conditions, S3_NO);
+		atomic_store(&shared->can->conditions, S3_NO);
 		return 1;
 	}
-	if (atomic_load(&shared->content_md5) == S3_UNKNOWN &&
+	if (atomic_load(&shared->can->content_md5) == S3_UNKNOWN &&
 	    f->status == 501) {
-		atomic_store(&shared->content_md5, S3_NO);
+		atomic_store(&shared->can->content_md5, S3_NO);
 		return 1;
 	}
 	return 0;
@@ -109,10 +110,11 @@ verify(struct s3_session *s, struct slice key, const struct payload *p,
 
 	if (s3_etag_md5(etag, md5) && memcmp(md5, p->md5, MD5_BYTES) == 0) {
 		if (!s3_answer_opaque(s))
-			atomic_store(&shared->md5_etags, S3_YES);
+			atomic_store(&shared->can->md5_etags, S3_YES);
 		return 0;
 	}
-	if (s3_answer_opaque(s) || atomic_load(&shared->md5_etags) == S3_NO)
+	if (s3_answer_opaque(s) ||
+	    atomic_load(&shared->can->md5_etags) == S3_NO)
 		return compare_size(s, key, p->len, fault);
 
 	if ((same = read_back(s, key, p, fault)) < 0)
@@ -120,7 +122,7 @@ verify(struct s3_session *s, struct slice key, const struct payload *p,
 	if (!same)
 		return fault_set(fault, FAULT_OBJECT,
 		    "The store holds other bytes than were sent.");
-	atomic_store(&shared->md5_etags, S3_NO);
+	atomic_store(&shared->can->md5_etags, S3_NO);
 	return 0;
 }
 
@@ -135,7 +137,8 @@ put_once(struct s3_session *s, const struct remote_object *o, struct payload *p,
 	struct buffer side = BUFFER_INIT;
 	int rc = 0;
 
-	*tagged = o->tags.len > 0 && atomic_load(&s->shared->tags) != S3_NO;
+	*tagged =
+	    o->tags.len > 0 && atomic_load(&s->shared->can->tags) != S3_NO;
 	s3_object_headers(s->shared, o, *tagged, &req.headers, &side);
 	if (if_absent)
 		s3_header(&req, "if-none-match", "*");
@@ -191,20 +194,20 @@ s3_put(void *session, const struct remote_object *o,
 	}
 	/* Where a condition may be ignored, a look before is the best there is.
 	 */
-	if (if_absent && atomic_load(&s->shared->conditions) != S3_YES &&
+	if (if_absent && atomic_load(&s->shared->can->conditions) != S3_YES &&
 	    is_absent(s, o->key, fault) != 0)
 		goto done;
 
 	do {
 		*fault = (struct fault)FAULT_INIT;
-		condition =
-		    if_absent && atomic_load(&s->shared->conditions) != S3_NO;
+		condition = if_absent &&
+		    atomic_load(&s->shared->can->conditions) != S3_NO;
 		rc = put_once(s, o, &p, condition, &tagged, fault);
 	} while (rc != 0 && learn_refused(s, fault, tagged, condition));
 	if (rc != 0 || (rc = verify(s, o->key, &p, fault)) != 0)
 		goto done;
 
-	if (tagged && atomic_load(&s->shared->tags) == S3_UNKNOWN) {
+	if (tagged && atomic_load(&s->shared->can->tags) == S3_UNKNOWN) {
 		kept = tags_kept(s, o->key, fault);
 		if (kept < 0 && fault->kind == FAULT_PERSON)
 			kept = 0; /* it may not be looked at */
@@ -212,7 +215,7 @@ s3_put(void *session, const struct remote_object *o,
 			rc = -1;
 			goto done;
 		}
-		atomic_store(&s->shared->tags, kept ? S3_YES : S3_NO);
+		atomic_store(&s->shared->can->tags, kept ? S3_YES : S3_NO);
 		if (!kept && (rc = put_once(s, o, &p, 0, &tagged, fault)) != 0)
 			goto done;
 	}

@@ -106,7 +106,7 @@ s3_retag(void *session, const struct remote_object *o, struct fault *fault)
 	struct remote_stat st;
 	int side, tag_count, rc;
 
-	if (atomic_load(&s->shared->tags) != S3_YES)
+	if (atomic_load(&s->shared->can->tags) != S3_YES)
 		return fault_set(fault, FAULT_OBJECT,
 		    "The store keeps no tags beside an object.");
 	{

@@ -192,7 +192,7 @@ s3_stat_read(struct s3_session *s, struct remote_stat *st, int *side,
 	snprintf(st->etag, sizeof(st->etag), "%.*s",
 	    (int)(text.len < 71 ? text.len : 71),
 	    text.at != NULL ? text.at : "");
-	st->has_md5 = atomic_load(&s->shared->md5_etags) == S3_YES &&
+	st->has_md5 = atomic_load(&s->shared->can->md5_etags) == S3_YES &&
 	    !s3_answer_opaque(s) && s3_etag_md5(text, st->md5);
 	text = http_call_header(&s->call, "x-amz-storage-class");
 	snprintf(st->storage_class, sizeof(st->storage_class), "%.*s",

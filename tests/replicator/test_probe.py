@@ -3,6 +3,7 @@
 import json
 import re
 
+import harness
 import pytest
 
 from azure_front import AzureFront
@@ -10,6 +11,7 @@ from azure_peers import ACCOUNT, KEY, azurite, container, front as azure_front_ 
 from desttool import TOP
 from entra import Entra
 from google_peers import account_file, bucket, fake_gcs, front, google, tokens  # noqa: F401
+from holdfasts import SCRUB_OFF, cli, client, wait_settled
 from s3_chaos import Rule, S3Chaos
 from serving import Answer
 
@@ -203,9 +205,8 @@ def test_a_condition_that_something_between_takes_away_is_noticed(provider, open
         request.query = request.query.replace("ifGenerationMatch=0", "")
 
     if provider == "s3":
-        t = open_s3()
-        t.ok("probe")
         s3.conditions = "ignore"
+        t = open_s3(provider="aws")
     elif provider == "azure":
         azure.front.before = strip
         t = azure()
@@ -214,6 +215,36 @@ def test_a_condition_that_something_between_takes_away_is_noticed(provider, open
         t = google()
     row = rows(t("probe"))["overwrite"]
     assert row["result"] == "failed" and "replaced what was there" in row["text"]
+
+
+# What is learnt
+
+def test_what_the_test_found_out_is_remembered_and_found_out_anew(s3):
+    def tagged_puts():
+        return [r for r in s3.requests if r.method == "PUT" and r.header("x-amz-tagging")]
+
+    def put(key):
+        client(near).put_object(Bucket="bkt", Key=key, Body=b"x", Tagging="k=v")
+        wait_settled(near)
+        return s3.objects[f"p/bkt/{key}".encode()]
+
+    near = harness.Server(args=SCRUB_OFF).start()
+    try:
+        s3.tagging = "drop"
+        cli("destination", "add", "far", "--data", near.data, "--provider", "s3", "--endpoint", s3.url, "--bucket", s3.bucket, "--path",
+            "p", "--access-key-id", s3.ACCESS_KEY, "--secret-access-key-file", "-", stdin=s3.SECRET_KEY)
+        client(near).create_bucket(Bucket="bkt")
+        cli("destination", "test", "far", "--data", near.data)
+        assert len(tagged_puts()) == 1
+        assert put("one")["headers"]["x-amz-meta-holdfast-tags"] == "k=v"
+        near.restart()
+        assert put("two")["headers"]["x-amz-meta-holdfast-tags"] == "k=v"
+        assert len(tagged_puts()) == 1
+        s3.tagging = "keep"
+        cli("destination", "test", "far", "--data", near.data)
+        assert put("three")["tags"] == [("k", "v")]
+    finally:
+        near.close()
 
 
 # The permissions that the manual tells people to give are enough, and each is named when it is missing
