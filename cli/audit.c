@@ -48,7 +48,8 @@ follow(struct arguments *args, const char *path, json_t **answer,
     struct error *err)
 {
 	static const struct timespec nap = { 0, LOOK_MS * 1000000L };
-	char note[64], size[32];
+	unsigned long long done, total;
+	char note[120], size[32], left[40];
 
 	for (;;) {
 		if (control_call(arguments_text(args, "data", 0), "GET", path,
@@ -56,11 +57,12 @@ follow(struct arguments *args, const char *path, json_t **answer,
 			return -1;
 		if (!json_is_true(json_object_get(*answer, "running")))
 			break;
-		snprintf(note, sizeof(note), "objects, %s read",
-		    say_size(say_number(*answer, "bytes_read"), size));
-		progress_show(
-		    (unsigned long long)say_number(*answer, "objects"),
-		    (unsigned long long)say_number(*answer, "total"), note);
+		done = (unsigned long long)say_number(*answer, "objects");
+		total = (unsigned long long)say_number(*answer, "total");
+		snprintf(note, sizeof(note), "objects, %s read%s",
+		    say_size(say_number(*answer, "bytes_read"), size),
+		    progress_left(done, total, left));
+		progress_show(done, total, note);
 		json_decref(*answer);
 		*answer = NULL;
 		(void)nanosleep(&nap, NULL);

@@ -331,6 +331,12 @@ const struct command commands[] = {
 	{ "destination list", NULL, 0, 0,
 	    "show the destinations and how far behind each is", NULL,
 	    list_options, N(list_options), run_destination_list },
+	{ "destination wait", "NAME", 1, 1,
+	    "wait until a destination has caught up",
+	    "Shows how far its copy is, the first one too, until all that was "
+	    "written so far is there. Exit status: 0 it has, 1 it is paused or "
+	    "stopped, for the reason that is said.",
+	    data_options, N(data_options), run_destination_wait },
 	{ "destination pause", "NAME", 1, 1, "send nothing until resumed", NULL,
 	    data_options, N(data_options), run_destination_pause },
 	{ "destination resume", "NAME", 1, 1, "send again what waits",

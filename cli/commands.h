@@ -31,6 +31,7 @@ int run_destination_pause(struct arguments *);
 int run_destination_resume(struct arguments *);
 int run_destination_remove(struct arguments *);
 int run_destination_log(struct arguments *);
+int run_destination_wait(struct arguments *);
 int run_backup_list(struct arguments *);
 int run_status(struct arguments *);
 int run_audit(struct arguments *);

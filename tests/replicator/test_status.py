@@ -2,8 +2,11 @@
 
 import datetime
 import json
+import os
+import pty
 import random
 import re
+import subprocess
 import time
 
 import harness
@@ -232,3 +235,54 @@ def test_each_figure_of_a_destination_is_a_metric(pair):
     assert f'published_total{{destination="far"}} {d["published"]}\n' in text
     assert d["rate_objects_per_minute"] >= 1 and d["estimate_seconds"] == 0
     assert "holdfast_recovery_hold 0" in text
+
+
+# ---- progress ----
+
+def on_terminal(*words):
+    """Runs holdfast on a terminal; what it showed there, and its exit status."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([str(harness.BINARY), *map(str, words)], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            read = os.read(ours, 65536)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read
+    os.close(ours)
+    return shown.decode(), process.wait(60)
+
+
+def test_progress_is_a_bar_on_a_terminal_and_plain_lines_elsewhere(pair):
+    near, far, link = pair
+    s3 = client(near)
+    for i in range(40):
+        s3.put_object(Bucket="bucket", Key=f"k{i:02}", Body=os.urandom(100_000))
+    assert subprocess.run([str(harness.BINARY), "destination", "wait", "far", "--data", str(near.data)], timeout=60).returncode == 0
+    words = ("audit", "far", "--data", near.data, "--read-data", "--rate", "1MiB")
+    shown, exit_status = on_terminal(*words)
+    assert exit_status == 0 and re.search(r"\[#+\.+\]\s+\d+ %  \d+ of 40  objects, \S+ \S+ read; about \d+ s to go", shown)
+    done = subprocess.run([str(harness.BINARY), *map(str, words)], capture_output=True, text=True, timeout=60)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0 and 1 <= len(lines) <= 10 and "\033" not in done.stderr and "\r" not in done.stderr
+    assert all(re.fullmatch(r" *\d+ %  \d+ of 40  objects, .* read(; about \d+ s to go)?", line) for line in lines), lines
+
+
+def test_wait_shows_the_first_copy_and_ends_when_it_is_there_or_cannot_be(pair):
+    near, far, link = pair
+    s3 = client(near)
+    cli("destination", "remove", "far", "--data", near.data)
+    for i in range(30):
+        s3.put_object(Bucket="bucket", Key=f"k{i:02}", Body=os.urandom(100_000))
+    cli("destination", "add", "far", "--data", near.data, "--provider", "s3", "--endpoint", link.url, "--bucket", "outside", "--path",
+        "anew", "--access-key-id", far.access_key, "--secret-access-key-file", "-", "--bytes-per-second", "1MiB", stdin=far.secret_key)
+    shown, exit_status = on_terminal("destination", "wait", "far", "--data", near.data)
+    assert exit_status == 0 and re.search(r"\[#*\.+\]\s+\d+ %  \d+ of 30  seeding, ", shown)
+    assert len(keys(client(far), "outside", "anew/bucket/")) == 30
+    cli("destination", "pause", "far", "--data", near.data)
+    done = subprocess.run([str(harness.BINARY), "destination", "wait", "far", "--data", str(near.data)], capture_output=True, text=True)
+    assert done.returncode == 1 and "far is paused: paused by a person" in done.stderr
