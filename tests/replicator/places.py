@@ -34,7 +34,7 @@ SETTLE_SECONDS = 20
 
 
 class Place:
-    """add(), listing(), read() and unfinished() are the protocol's own."""
+    """add(), listing(), read(), write() and unfinished() are the protocol's own."""
 
     name = None
 
@@ -86,6 +86,10 @@ class Place:
         """What stands in the first line of that request."""
         return key
 
+    def written(self):
+        """First lines of requests, as the link saw them, that change anything."""
+        return [line for line in self.link.asked if re.match(r"(?:PUT|POST|PATCH|DELETE) ", line)]
+
     def removed_keys(self):
         """Keys that were asked to be removed, as the link saw it."""
         found = []
@@ -108,8 +112,8 @@ class S3Place(Place):
                                config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, max_pool_connections=32))
         self.s3.create_bucket(Bucket="outside")
 
-    def add(self, near, *options, link=None, status=0):
-        return cli("destination", "add", "far", "--data", near.data, "--provider", "s3", "--endpoint", (link or self.link).url,
+    def add(self, near, *options, link=None, status=0, command=("destination", "add", "far")):
+        return cli(*command, "--data", near.data, "--provider", "s3", "--endpoint", (link or self.link).url,
                    "--region", "us-east-1", "--bucket", "outside", "--path", "copy", "--access-key-id", self.access_key,
                    "--secret-access-key-file", "-", *options, stdin=self.secret_key, status=status)
 
@@ -119,6 +123,10 @@ class S3Place(Place):
 
     def read(self, key):
         return self.s3.get_object(Bucket="outside", Key=PATH + key)["Body"].read()
+
+    def write(self, key, body):
+        """As others do who know nothing of holdfast."""
+        self.s3.put_object(Bucket="outside", Key=PATH + key, Body=body, Metadata={"x": "y"})
 
     def unfinished(self):
         return [u["Key"] for u in self.s3.list_multipart_uploads(Bucket="outside").get("Uploads", [])]
@@ -161,8 +169,8 @@ class AzuritePlace(Place):
         super().close()
         self.peer.close()
 
-    def add(self, near, *options, link=None, status=0):
-        return cli("destination", "add", "far", "--data", near.data, "--provider", "azure", "--endpoint",
+    def add(self, near, *options, link=None, status=0, command=("destination", "add", "far")):
+        return cli(*command, "--data", near.data, "--provider", "azure", "--endpoint",
                    f"{(link or self.link).url}/{ACCOUNT}", "--bucket", "outside", "--path", "copy", "--account-key-file", "-",
                    *options, stdin=KEY, status=status)
 
@@ -186,6 +194,9 @@ class AzuritePlace(Place):
 
     def read(self, key):
         return self.client.ok("GET", f"/outside/{PATH}{key}")[1]
+
+    def write(self, key, body):
+        self.client.ok("PUT", f"/outside/{PATH}{key}", None, {"x-ms-blob-type": "BlockBlob", "x-ms-meta-x": "y"}, body)
 
     def unfinished(self):
         """Names that have nothing but unfinished blocks. Others' go when the blob is written, or in a week."""
@@ -213,8 +224,8 @@ class GooglePlace(Place):
         self.tokens.close()
         self.peer.close()
 
-    def add(self, near, *options, link=None, status=0):
-        return cli("destination", "add", "far", "--data", near.data, "--provider", "google", "--endpoint", (link or self.link).url,
+    def add(self, near, *options, link=None, status=0, command=("destination", "add", "far")):
+        return cli(*command, "--data", near.data, "--provider", "google", "--endpoint", (link or self.link).url,
                    "--bucket", self.bucket, "--path", "copy", "--service-account-json", self.account, "--token-endpoint",
                    self.tokens.url + "/token", *options, status=status)
 
@@ -232,6 +243,9 @@ class GooglePlace(Place):
 
     def read(self, key):
         return self.behind.bytes(self.bucket, PATH + key)
+
+    def write(self, key, body):
+        self.behind.put(self.bucket, PATH + key, body)
 
     def unfinished(self):
         return [u.resource.get("name") for u in self.front.uploads.values() if u.done is None and not u.dead]
