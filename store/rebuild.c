@@ -399,6 +399,25 @@ refuse_sound(const struct rebuild *r, const char *dir, struct error *err)
 	    dir);
 }
 
+/* What is at a destination alone has no file here, and only a copy of the index
+ * knows of it. The key file is made with the first destination. */
+static void
+tell_of_outside(struct rebuild *r)
+{
+	if (faccessat(r->dirfd, "replicator.key", F_OK, 0) != 0)
+		return;
+	if (*r->result->copy == '\0')
+		rebuild_say(r,
+		    "this store had copies outside, and which is forgotten: "
+		    "what was there alone is not here. `holdfast restore` on "
+		    "an empty data directory brings back all that is there");
+	else
+		rebuild_say(r,
+		    "this store had copies outside: what is missing here may "
+		    "be there. `holdfast audit` tells, and `holdfast restore` "
+		    "on an empty data directory brings all of it back");
+}
+
 static int
 rebuild(struct rebuild *r, const char *dir, int force, struct error *err)
 {
@@ -408,6 +427,7 @@ rebuild(struct rebuild *r, const char *dir, int force, struct error *err)
 		return -1;
 	if (start_index(r, dir, err) != 0 || fill_index(r, dir, err) != 0)
 		return -1;
+	tell_of_outside(r);
 	return swap(r, err);
 }
 
