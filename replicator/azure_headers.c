@@ -19,6 +19,7 @@
  *     zholdfastversion   the store's version number
  *     zholdfastmtime     milliseconds since 1970
  *     zholdfastetag      as S3 clients see it
+ *     zholdfastparts     sizes of parts (replicator/parts.h)
  *     zholdfasttags      NAME=VALUE&..., percent-encoded
  *     zholdfastattrNAME  a content header that no property can hold
  *     zholdfastnotype    1: it has no content type (a blob always has one)
@@ -186,6 +187,8 @@ azure_object_metadata(
 	add_fact(headers, &bytes, OWN "mtime", number);
 	if (o->etag[0] != '\0')
 		add_fact(headers, &bytes, OWN "etag", o->etag);
+	if (o->parts[0] != '\0')
+		add_fact(headers, &bytes, OWN "parts", o->parts);
 	if (pairs_get(o->attributes, "content-type").len == 0)
 		add_fact(headers, &bytes, OWN "notype", "1");
 	if (is_kopias(o->key) && o->mtime_ms > 0 &&
@@ -365,6 +368,8 @@ read_meta(struct reading *r, struct slice name, struct slice value)
 			st->original_mtime_ms = (int64_t)number;
 	} else if (slice_is(name, OWN "etag"))
 		unquote(value, st->original_etag, sizeof(st->original_etag));
+	else if (slice_is(name, OWN "parts"))
+		unquote(value, st->parts, sizeof(st->parts));
 	else if (slice_is(name, OWN "notype"))
 		r->no_type = 1;
 	else if (slice_is(name, OWN "side"))

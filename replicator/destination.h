@@ -55,6 +55,8 @@ struct destination_fields {
 	const char *resolve; /* http_client_settings.resolve */
 };
 
+#define REMOTE_PARTS_BYTES 128
+
 /* What travels with an object besides its bytes. Slices are the caller's. */
 struct remote_object {
 	struct slice key;
@@ -66,7 +68,8 @@ struct remote_object {
 	char etag[40];           /* as S3 clients here see it */
 	int has_md5;             /* md5 is that of all bytes */
 	uint8_t md5[16];
-	uint64_t version; /* the store's version number */
+	uint64_t version;               /* the store's version number */
+	char parts[REMOTE_PARTS_BYTES]; /* replicator/parts.h; "": none */
 };
 
 /* What a destination says of an object. Slices point into `memory`. */
@@ -78,6 +81,7 @@ struct remote_stat {
 	char etag[72];             /* the provider's, without quotes */
 	char original_etag[40];    /* ours; empty: written by others */
 	uint64_t version;          /* ours; 0: written by others */
+	char parts[REMOTE_PARTS_BYTES]; /* ours; "": not known */
 	int has_md5, has_crc32c;
 	uint8_t md5[16];
 	uint32_t crc32c;
@@ -259,6 +263,7 @@ void *destination_call(struct destination_session *);
 #define REMOTE_META_ETAG "holdfast-etag"
 #define REMOTE_META_MTIME "holdfast-mtime" /* milliseconds */
 #define REMOTE_META_VERSION "holdfast-version"
+#define REMOTE_META_PARTS "holdfast-parts"
 /* Tags as "name=value&..." where the destination has none. What does not fit at
  * all: side_object.h. */
 #define REMOTE_META_TAGS "holdfast-tags"

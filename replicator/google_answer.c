@@ -170,6 +170,8 @@ take_fact(struct reading *r, const char *name, const char *value)
 		r->st->original_mtime_ms = (int64_t)number;
 	else if (strcmp(name, REMOTE_META_VERSION) == 0)
 		r->st->version = number;
+	else if (strcmp(name, REMOTE_META_PARTS) == 0)
+		take(r->st->parts, sizeof(r->st->parts), value);
 	else if (strcmp(name, REMOTE_META_SIDE) == 0)
 		r->side = 1;
 	else if (strcmp(name, REMOTE_META_TAGS) == 0)

@@ -91,6 +91,8 @@ add_facts(struct writing *w, const struct remote_object *o)
 	add_fact(w, REMOTE_META_MTIME, number);
 	snprintf(number, sizeof(number), "%" PRIu64, o->version);
 	add_fact(w, REMOTE_META_VERSION, number);
+	if (o->parts[0] != '\0')
+		add_fact(w, REMOTE_META_PARTS, o->parts);
 	if (is_kopias(o->key) && o->mtime_ms > 0 &&
 	    o->mtime_ms < INT64_MAX / 1000000) {
 		snprintf(

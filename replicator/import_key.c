@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "replicator/importer.h"
+#include "replicator/parts.h"
 #include "replicator/replicator_private.h"
 #include "store/adopt.h"
 
@@ -135,7 +136,8 @@ take_foreign(struct adopt_object *a, const struct remote_stat *stat,
 
 static int
 take_facts(struct adopt_object *a, const struct remote_stat *stat,
-    const struct lent *l, struct slice remote, struct fault *fault)
+    const struct lent *l, struct slice remote, uint64_t **sizes,
+    struct fault *fault)
 {
 	struct object_record *rec = &a->record;
 
@@ -149,6 +151,8 @@ take_facts(struct adopt_object *a, const struct remote_stat *stat,
 	if (take_etag(rec, stat->original_etag) != 0)
 		return take_foreign(a, stat, l, remote, fault);
 	a->has_md5 = rec->parts == 0;
+	*sizes = parts_sizes(stat->parts, rec->parts, rec->size);
+	a->part_sizes = *sizes;
 	return 0;
 }
 
@@ -186,6 +190,7 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 	char etag[ETAG_BYTES];
 	struct remote_stat stat;
 	struct place place;
+	uint64_t *sizes = NULL;
 	int rc = -1;
 
 	memset(&stat, 0, sizeof(stat));
@@ -202,7 +207,7 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 		    (const struct log_field[]){ LOG_T("destination", name),
 			LOG_B("key", remote.at, remote.len) },
 		    2);
-	if (take_facts(&a, &stat, l, remote, fault) != 0)
+	if (take_facts(&a, &stat, l, remote, &sizes, fault) != 0)
 		goto out;
 	object_etag(&a.record, etag);
 	place = (struct place){ slice_text(name), remote, slice_text(etag),
@@ -219,6 +224,7 @@ adopt(struct replicator *r, const char *name, const struct lent *l,
 	else
 		rc = 0;
 out:
+	free(sizes);
 	buffer_free(&encoded);
 	buffer_free(&stat.memory);
 	return rc;

@@ -131,9 +131,10 @@ int importer_needs(struct replicator *, const char *name);
 int restore_take(struct replicator *, const char *name, const struct settings *,
     uint64_t begin, int *owned, struct fault *);
 
-/* What is there; and why that is not to be restored from (0, or -1 and *err).
+/* What is there, or at a glance what the first question tells; and why that is
+ * not to be restored from (0, or -1 and *err).
  */
-int restore_look(struct replicator *, const struct settings *,
+int restore_look(struct replicator *, const struct settings *, int glance,
     struct restore_survey *, survey_visit *, void *arg, struct error *err);
 int restore_refuse(
     const struct restore_survey *, int take_over, struct error *err);

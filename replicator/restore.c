@@ -198,7 +198,7 @@ refused_now(struct replicator *r, const struct settings *settings,
 	struct restore_survey survey;
 
 	return check_empty(r, err) != 0 ||
-	    restore_look(r, settings, &survey, NULL, NULL, err) != 0 ||
+	    restore_look(r, settings, 1, &survey, NULL, NULL, err) != 0 ||
 	    restore_refuse(&survey, take_over, err) != 0;
 }
 
@@ -321,7 +321,7 @@ replicator_survey(struct replicator *r, const char *name,
 				: settings_make(NULL, fields, policy, err);
 	if (settings == NULL)
 		return -1;
-	failed = restore_look(r, settings, survey, visit, arg, err);
+	failed = restore_look(r, settings, 0, survey, visit, arg, err);
 	settings_free(settings);
 	if (!failed && check_empty(r, refusal) == 0)
 		(void)restore_refuse(survey, take_over, refusal);

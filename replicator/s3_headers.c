@@ -59,6 +59,8 @@ add_facts(const struct remote_object *o, struct buffer *headers, size_t *used)
 	add_fact(headers, REMOTE_META_MTIME, number, used);
 	snprintf(number, sizeof(number), "%" PRIu64, o->version);
 	add_fact(headers, REMOTE_META_VERSION, number, used);
+	if (o->parts[0] != '\0')
+		add_fact(headers, REMOTE_META_PARTS, o->parts, used);
 }
 
 static void

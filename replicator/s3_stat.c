@@ -134,6 +134,10 @@ take_fact(struct parsing *p, struct slice name, struct slice value)
 		p->st->original_mtime_ms = number_of(value);
 	else if (slice_is_nocase(name, REMOTE_META_VERSION))
 		p->st->version = (uint64_t)number_of(value);
+	else if (slice_is_nocase(name, REMOTE_META_PARTS))
+		snprintf(p->st->parts, sizeof(p->st->parts), "%.*s",
+		    (int)(value.len < REMOTE_PARTS_BYTES ? value.len : 0),
+		    value.at);
 	else if (slice_is_nocase(name, REMOTE_META_SIDE))
 		p->side = 1;
 	else if (slice_is_nocase(name, REMOTE_META_TAGS))

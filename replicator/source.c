@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "replicator/parts.h"
 #include "replicator/site.h"
 #include "replicator/source.h"
 #include "store/content.h"
@@ -146,6 +147,8 @@ sending_begin(struct sending *s, struct site *site, const struct item *item,
 	s->object.mtime_ms = s->record.mtime_ms;
 	s->object.version = s->record.version;
 	object_etag(&s->record, s->object.etag);
+	if (s->record.parts > 0)
+		parts_describe(site->store, &s->record, s->object.parts);
 	s->object.has_md5 = s->record.parts == 0;
 	memcpy(s->object.md5, s->record.md5, sizeof(s->object.md5));
 	s->source.read = read_bytes;

@@ -13,8 +13,9 @@
 /* What is at a destination, before it is adopted. Counting ends early where
  * there is much, so that a person is told within seconds. */
 
-#define COUNTED_MAX 20000
-#define BACKUPS_SEEN_MAX 20000
+#define COUNTED_MAX 10000
+#define BACKUPS_SEEN_MAX 10000
+#define GLANCED_MAX 999 /* what one question tells */
 
 struct surveying {
 	struct restore_survey *survey;
@@ -23,7 +24,8 @@ struct surveying {
 	void *call;
 	survey_visit *visit;
 	void *arg;
-	uint64_t seen;
+	int glance;
+	uint64_t seen, seen_max;
 	int64_t newest_ms;
 };
 
@@ -40,7 +42,7 @@ count_entry(const struct remote_entry *entry, void *arg)
 	struct surveying *w = arg;
 	struct slice bucket, key;
 
-	if (w->seen++ == COUNTED_MAX) {
+	if (w->seen++ == w->seen_max) {
 		w->survey->more = 1;
 		return 1;
 	}
@@ -113,21 +115,23 @@ look(struct surveying *w, struct destination_session *session,
 		w->call, SLICE_NULL, SLICE_NULL, count_entry, w, fault) != 0)
 		return -1;
 	w->seen = 0;
-	if (w->survey->objects == 0 && !w->survey->more)
+	if (w->glance || (w->survey->objects == 0 && !w->survey->more))
 		return 0;
 	return import_buckets(
 	    w->settings, w->table, w->call, see_bucket, w, fault);
 }
 
 int
-restore_look(struct replicator *r, const struct settings *settings,
+restore_look(struct replicator *r, const struct settings *settings, int glance,
     struct restore_survey *survey, survey_visit *visit, void *arg,
     struct error *err)
 {
 	struct surveying w = { .survey = survey,
 		.settings = settings,
 		.visit = visit,
-		.arg = arg };
+		.arg = arg,
+		.glance = glance,
+		.seen_max = glance ? GLANCED_MAX : COUNTED_MAX };
 	struct destination_session *session = NULL;
 	struct fault fault = FAULT_INIT;
 	struct destination *d;

@@ -14,6 +14,8 @@
 
 /* GetObject and HeadObject: the same answer, with or without its body. */
 
+#define PARTS_PAGE 64
+
 struct answer {
 	enum bucket_versioning versioning;
 	struct object_record object;
@@ -21,6 +23,7 @@ struct answer {
 	uint64_t first, end;
 	int partial;
 	unsigned part; /* 0: none named */
+	unsigned parts;
 	struct checksum part_checksum;
 };
 
@@ -66,7 +69,7 @@ choose_part(
     struct s3_request *req, struct answer *answer, struct s3_error *s3err)
 {
 	struct slice text = target_get(&req->target, "partNumber");
-	struct object_part parts[64];
+	struct object_part parts[PARTS_PAGE];
 	struct error err = ERROR_INIT;
 	uint64_t number, offset = 0;
 	size_t first = 0;
@@ -87,12 +90,16 @@ choose_part(
 	}
 	for (;;) {
 		n = store_object_parts(req->store, &answer->object, first,
-		    parts, sizeof(parts) / sizeof(parts[0]), &err);
+		    parts, PARTS_PAGE, &err);
 		if (n < 0)
 			return s3_error_from(s3err, &err);
 		if (n == 0)
 			return s3_error_set(s3err, S3_INVALID_PART_NUMBER,
 			    "The requested partnumber is not satisfiable");
+		/* Fewer than its ETag says: their sizes are not known. */
+		if (first == 0)
+			answer->parts =
+			    n < PARTS_PAGE ? (unsigned)n : answer->object.parts;
 		for (i = 0; i < n; i++) {
 			if (parts[i].number == number) {
 				answer->first = offset;
@@ -198,7 +205,7 @@ object_headers(struct s3_request *req, const struct answer *answer)
 	}
 	if (answer->part > 0 && object->parts > 0)
 		http_out_header_u64(
-		    headers, "x-amz-mp-parts-count", object->parts);
+		    headers, "x-amz-mp-parts-count", answer->parts);
 	if (!slice_is_nocase(
 		http_header_get(req->head, "x-amz-checksum-mode"), "enabled"))
 		return;

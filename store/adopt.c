@@ -8,28 +8,49 @@
 #include "store/objects.h"
 #include "store/versions.h"
 
-/* Of a multipart object only the number of parts is known: all bytes count as
- * those of the first. */
+/* An extent whose bytes are elsewhere, from an offset of the object on. */
 static int
-put_chain(struct store_txn *txn, const struct object_record *rec,
+put_remote(struct store_txn *txn, const struct adopt_object *a, uint64_t offset,
+    uint64_t size, uint64_t *id, struct error *err)
+{
+	struct extent_record content = { .kind = EXTENT_REMOTE,
+		.references = 1,
+		.size = size,
+		.place = a->place,
+		.place_offset = offset };
+
+	*id = 0;
+	if (size == 0)
+		return 0;
+	if (a->has_md5 && a->record.parts == 0)
+		content.md5 = (struct slice){ (const char *)a->record.md5,
+			sizeof(a->record.md5) };
+	*id = ids_next(&txn->store->ids);
+	return extents_put(txn, *id, &content, err);
+}
+
+/* Where the sizes of the parts are not known, all bytes count as those of the
+ * first. */
+int
+adopt_chain(struct store_txn *txn, unsigned parts, uint64_t size,
     uint64_t content, uint64_t *id, struct error *err)
 {
 	struct extent_record chain = { .kind = EXTENT_CHAIN,
 		.flags = EXTENT_ADOPTED,
 		.references = 1,
-		.size = rec->size };
-	struct chain_entry e = { .extent = content, .end = rec->size };
+		.size = size };
+	struct chain_entry e = { .extent = content, .end = size };
 	struct buffer entries = BUFFER_INIT;
 	unsigned i;
 	int rc;
 
-	for (i = 1; i <= rec->parts; i++) {
+	for (i = 1; i <= parts; i++) {
 		e.number = (uint16_t)i;
 		chain_add(&entries, CHECKSUM_NONE, &e);
 		e.extent = 0;
 	}
 	chain.entries = buffer_slice(&entries);
-	chain.n_entries = rec->parts;
+	chain.n_entries = parts;
 	*id = ids_next(&txn->store->ids);
 	rc = entries.failed ? error_nomem(err)
 			    : extents_put(txn, *id, &chain, err);
@@ -37,27 +58,50 @@ put_chain(struct store_txn *txn, const struct object_record *rec,
 	return rc;
 }
 
+/* Parts as they were, each elsewhere for itself. */
 static int
-put_content(struct store_txn *txn, struct adopt_object *a,
+put_parts(struct store_txn *txn, const struct adopt_object *a, uint64_t *id,
+    struct error *err)
+{
+	struct extent_record chain = { .kind = EXTENT_CHAIN,
+		.references = 1,
+		.size = a->record.size,
+		.n_entries = a->record.parts };
+	struct buffer entries = BUFFER_INIT;
+	struct chain_entry e = { .end = 0 };
+	unsigned i;
+	int rc = 0;
+
+	for (i = 0; i < a->record.parts && rc == 0; i++) {
+		rc =
+		    put_remote(txn, a, e.end, a->part_sizes[i], &e.extent, err);
+		e.end += a->part_sizes[i];
+		e.number = (uint16_t)(i + 1);
+		chain_add(&entries, CHECKSUM_NONE, &e);
+	}
+	chain.entries = buffer_slice(&entries);
+	*id = ids_next(&txn->store->ids);
+	if (rc == 0)
+		rc = entries.failed ? error_nomem(err)
+				    : extents_put(txn, *id, &chain, err);
+	buffer_free(&entries);
+	return rc;
+}
+
+static int
+put_content(struct store_txn *txn, const struct adopt_object *a,
     struct object_record *rec, struct error *err)
 {
-	struct extent_record content = { .kind = EXTENT_REMOTE,
-		.references = 1,
-		.size = rec->size,
-		.place = a->place };
+	uint64_t content;
 
-	rec->extent = 0;
-	if (rec->size > 0) {
-		if (a->has_md5 && rec->parts == 0)
-			content.md5 = (struct slice){ (const char *)rec->md5,
-				sizeof(rec->md5) };
-		rec->extent = ids_next(&txn->store->ids);
-		if (extents_put(txn, rec->extent, &content, err) != 0)
-			return -1;
-	}
-	if (rec->parts == 0)
-		return 0;
-	return put_chain(txn, rec, rec->extent, &rec->extent, err);
+	if (rec->parts > 0 && a->part_sizes != NULL)
+		return put_parts(txn, a, &rec->extent, err);
+	if (put_remote(txn, a, 0, rec->size, &content, err) != 0)
+		return -1;
+	rec->extent = content;
+	return rec->parts == 0 ? 0
+			       : adopt_chain(txn, rec->parts, rec->size,
+				     content, &rec->extent, err);
 }
 
 /* Whether the key was ever used here. 1, 0, or -1. */

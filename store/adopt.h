@@ -22,9 +22,17 @@ struct adopt_object {
 	struct object_record record;
 	struct slice place; /* what the remote knows the content by */
 	int has_md5;        /* record.md5 is that of all bytes */
+	/* Of record.parts parts, which come to the size; NULL: not known. */
+	const uint64_t *part_sizes;
 	int added; /* out: 0: the key has an object, or had one deleted */
 };
 int store_adopt(struct store *, struct adopt_object *);
+
+/* For the store's own files, in a transaction: a chain of so many parts whose
+ * sizes are not known, all bytes being in one content. */
+struct store_txn;
+int adopt_chain(struct store_txn *, unsigned parts, uint64_t size,
+    uint64_t content, uint64_t *id, struct error *err);
 
 /* Versions that are given from now on are not below. Before anything was. */
 struct raise_versions {

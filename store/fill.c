@@ -33,6 +33,8 @@ struct filling {
 	int table_only, needed;
 	struct buffer bytes;
 	struct digest *md5;
+	uint8_t sum[MD5_BYTES];
+	int unproven; /* nothing here tells whether the bytes are right */
 };
 
 struct filled {
@@ -118,15 +120,56 @@ fetch(struct filling *f, struct error *err)
 static int
 verify(struct filling *f, struct error *err)
 {
-	uint8_t md5[MD5_BYTES];
-
 	if (f->table != NULL)
 		return 0;
-	digest_final(f->md5, md5);
-	if (f->rec.md5.len == 0 || memcmp(md5, f->rec.md5.at, MD5_BYTES) == 0)
+	digest_final(f->md5, f->sum);
+	f->unproven = f->rec.md5.len == 0;
+	if (f->unproven || memcmp(f->sum, f->rec.md5.at, MD5_BYTES) == 0)
 		return 0;
 	return error_set(err, ERR_DAMAGED,
 	    "the copy outside does not have the MD5 that its object has");
+}
+
+/* Which part of the object it is; 0: it is all of it. */
+static uint16_t
+part_of(struct filling *f, const struct object_record *object)
+{
+	struct buffer memory = BUFFER_INIT;
+	struct extent_record chain;
+	struct chain_entry e;
+	uint16_t number = 0;
+	size_t i;
+
+	if (object->parts > 0 &&
+	    heal_record(f->store, object->extent, &chain, &memory, NULL) == 0 &&
+	    !(chain.flags & EXTENT_ADOPTED))
+		for (i = 0; i < chain.n_entries && number == 0; i++)
+			if (chain_get(&chain, i, &e) == 0 && e.extent == f->id)
+				number = e.number;
+	buffer_free(&memory);
+	return number;
+}
+
+/* Of the object that is read, or of its part, as it was when written here. */
+static void
+name_object(struct filling *f, struct content_owner *owner,
+    struct buffer *record, struct buffer *memory)
+{
+	struct object_record rec = { 0 };
+	struct part_record part = { .size = f->rec.size };
+
+	if (store_object(f->store, owner->bucket, owner->key, 0, &rec, memory,
+		NULL, NULL, NULL) != 0)
+		rec = (struct object_record){ .size = f->rec.size };
+	if ((owner->part = part_of(f, &rec)) == 0)
+		object_encode(record, &rec);
+	else {
+		owner->upload = rec.version;
+		part.mtime_ms = rec.mtime_ms;
+		memcpy(part.md5, f->sum, sizeof(part.md5));
+		part_encode(record, &part);
+	}
+	owner->record = buffer_slice(record);
 }
 
 /* Whose bytes these are: as the old file says, else the object that is read. */
@@ -136,20 +179,14 @@ make_owner(struct filling *f, struct slice bucket, struct slice key,
 {
 	struct content_owner owner = { .bucket = bucket, .key = key };
 	struct buffer record = BUFFER_INIT, memory = BUFFER_INIT;
-	struct object_record rec = { 0 };
 	int rc = 0;
 
 	if (f->table != NULL &&
 	    (extent_owner(f->table, &memory, err) != 0 ||
 		content_owner_decode(buffer_slice(&memory), &owner, err) != 0))
 		rc = -1;
-	else if (f->table == NULL) {
-		if (store_object(f->store, bucket, key, 0, &rec, &memory, NULL,
-			NULL, NULL) != 0)
-			rec = (struct object_record){ .size = f->rec.size };
-		object_encode(&record, &rec);
-		owner.record = buffer_slice(&record);
-	}
+	else if (f->table == NULL)
+		name_object(f, &owner, &record, &memory);
 	owner.place = f->table_only ? f->rec.place : SLICE_NULL;
 	owner.place_offset = f->rec.place_offset;
 	if (rc == 0)
@@ -241,7 +278,7 @@ open_table(struct filling *f)
 
 static int
 fill_one(struct store *store, uint64_t extent, struct slice bucket,
-    struct slice key, enum how how, struct error *err)
+    struct slice key, enum how how, int *unproven, struct error *err)
 {
 	struct filling f = { .store = store,
 		.id = extent,
@@ -260,6 +297,7 @@ fill_one(struct store *store, uint64_t extent, struct slice bucket,
 	if (!f.table_only || f.table == NULL)
 		rc = fill(&f, bucket, key, err);
 out:
+	*unproven |= f.unproven;
 	ids_unpin(&store->ids, extent);
 	extent_free(f.file);
 	extent_close(f.table);
@@ -273,38 +311,117 @@ int
 fill_extent(struct store *store, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err)
 {
-	return fill_one(store, extent, bucket, key, FILL_READ, err);
+	int unproven = 0;
+
+	return fill_one(store, extent, bucket, key, FILL_READ, &unproven, err);
 }
 
 int
 fill_table(struct store *store, uint64_t extent, struct slice bucket,
     struct slice key, struct error *err)
 {
-	return fill_one(store, extent, bucket, key, FILL_TABLE, err);
+	int unproven = 0;
+
+	return fill_one(store, extent, bucket, key, FILL_TABLE, &unproven, err);
+}
+
+/* ---- objects ---- */
+
+struct filled_object {
+	struct store *store;
+	struct slice bucket, key;
+	enum how how;
+	struct object_record object;
+	struct extent_record root;
+};
+
+/* Bytes [begin, end) into a digest, from here. */
+static int
+sum_part(struct content *content, uint64_t begin, uint64_t end, char *room,
+    struct digest *sum, struct error *err)
+{
+	const char *at;
+	long n;
+
+	for (; begin < end; begin += (uint64_t)n) {
+		n = content_read(
+		    content, begin, end, room, CHUNK_BYTES, 0, &at, err);
+		if (n <= 0)
+			return -1;
+		digest_update(sum, at, (size_t)n);
+	}
+	return 0;
+}
+
+/* Whether the parts that have come are those of the object's ETag, where
+ * nothing told it of each. */
+static int
+verify_parts(const struct filled_object *o, struct error *err)
+{
+	struct digest *whole = digest_new(DIGEST_MD5);
+	struct digest *sum = digest_new(DIGEST_MD5);
+	char *room = malloc(CHUNK_BYTES);
+	struct content *content = NULL;
+	struct chain_entry e = { 0 };
+	uint8_t md5[MD5_BYTES];
+	uint64_t begin = 0;
+	size_t i;
+	int rc = -1;
+
+	if (whole == NULL || sum == NULL || room == NULL) {
+		error_nomem(err);
+		goto out;
+	}
+	if ((content = content_open(o->store, o->object.extent, err)) == NULL)
+		goto out;
+	for (i = 0; i < o->root.n_entries; i++, begin = e.end) {
+		digest_reset(sum);
+		if (chain_get(&o->root, i, &e) != 0 ||
+		    sum_part(content, begin, e.end, room, sum, err) != 0)
+			goto out;
+		digest_final(sum, md5);
+		digest_update(whole, md5, sizeof(md5));
+	}
+	digest_final(whole, md5);
+	rc = 0;
+	if (memcmp(md5, o->object.md5, sizeof(md5)) != 0) {
+		rc = error_set(err, ERR_DAMAGED,
+		    "the copy outside does not have the bytes of its object's "
+		    "ETag");
+		tier_tell_damage(o->store, o->object.extent, 0, err);
+	}
+out:
+	content_close(content);
+	digest_free(whole);
+	digest_free(sum);
+	free(room);
+	return rc;
 }
 
 /* What of a content is away, fetched one by one: 1, 0 when there was nothing to
  * do, -1 and *err. */
 static int
-fill_chain(struct store *store, const struct extent_record *chain,
-    struct slice bucket, struct slice key, enum how how, struct error *err)
+fill_chain(const struct filled_object *o, struct error *err)
 {
 	struct buffer record = BUFFER_INIT;
 	struct extent_record rec;
 	struct chain_entry e;
-	int rc = 0, any = 0;
+	int rc = 0, any = 0, unproven = 0;
 	size_t i;
 
-	for (i = 0; i < chain->n_entries && rc == 0; i++) {
-		if (chain_get(chain, i, &e) != 0 || e.extent == 0)
+	for (i = 0; i < o->root.n_entries && rc == 0; i++) {
+		if (chain_get(&o->root, i, &e) != 0 || e.extent == 0)
 			continue;
-		rc = heal_record(store, e.extent, &rec, &record, err);
+		rc = heal_record(o->store, e.extent, &rec, &record, err);
 		if (rc == 0 && rec.kind == EXTENT_REMOTE) {
-			rc = fill_one(store, e.extent, bucket, key, how, err);
+			rc = fill_one(o->store, e.extent, o->bucket, o->key,
+			    o->how, &unproven, err);
 			any = 1;
 		}
 	}
 	buffer_free(&record);
+	if (rc == 0 && unproven && !(o->root.flags & EXTENT_ADOPTED))
+		rc = verify_parts(o, err);
 	return rc != 0 ? -1 : any;
 }
 
@@ -312,23 +429,23 @@ int
 fill_object(struct store *store, struct slice bucket, struct slice key,
     int needed, struct error *err)
 {
-	enum how how = needed ? FILL_NEEDED : FILL_READ;
+	struct filled_object o = { store, bucket, key,
+		needed ? FILL_NEEDED : FILL_READ, { 0 }, { 0 } };
 	struct buffer memory = BUFFER_INIT, record = BUFFER_INIT;
-	struct object_record object;
-	struct extent_record rec;
-	int rc = -1;
+	int rc = -1, unproven = 0;
 
-	if (store_object(
-		store, bucket, key, 0, &object, &memory, NULL, NULL, err) != 0)
+	if (store_object(store, bucket, key, 0, &o.object, &memory, NULL, NULL,
+		err) != 0)
 		goto out;
 	rc = 0;
-	if (object.extent == 0)
+	if (o.object.extent == 0)
 		goto out;
-	rc = heal_record(store, object.extent, &rec, &record, err);
-	if (rc == 0 && rec.kind == EXTENT_CHAIN)
-		rc = fill_chain(store, &rec, bucket, key, how, err);
-	else if (rc == 0 && rec.kind == EXTENT_REMOTE)
-		rc = fill_one(store, object.extent, bucket, key, how, err) == 0
+	rc = heal_record(store, o.object.extent, &o.root, &record, err);
+	if (rc == 0 && o.root.kind == EXTENT_CHAIN)
+		rc = fill_chain(&o, err);
+	else if (rc == 0 && o.root.kind == EXTENT_REMOTE)
+		rc = fill_one(store, o.object.extent, bucket, key, o.how,
+			 &unproven, err) == 0
 		    ? 1
 		    : -1;
 out:

@@ -175,11 +175,18 @@ store_object_parts(struct store *store, const struct object_record *object,
 	}
 	if (extent_decode(value, &rec, err) != 0)
 		goto out;
+	if (first > 0 && (rec.flags & EXTENT_ADOPTED)) {
+		done = 0;
+		goto out;
+	}
 	if (rec.kind != EXTENT_CHAIN ||
 	    (first > 0 && chain_get(&rec, first - 1, &before) != 0)) {
 		error_set(err, ERR_DAMAGED, "the object's parts are not there");
 		goto out;
 	}
+	/* Their sizes are not known: it counts as one of one part. */
+	if (rec.flags & EXTENT_ADOPTED)
+		rec.n_entries = 1;
 	for (i = 0; i < n && first + i < rec.n_entries; i++) {
 		if (chain_get(&rec, first + i, &e) != 0 || e.end < before.end) {
 			error_set(err, ERR_DAMAGED,

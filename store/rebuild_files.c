@@ -6,6 +6,7 @@
 #include "base/digest.h"
 #include "base/encode.h"
 #include "base/error.h"
+#include "store/adopt.h"
 #include "store/content.h"
 #include "store/objects.h"
 #include "store/rebuild_private.h"
@@ -241,8 +242,13 @@ place_object(struct place *p, uint64_t id, const struct content_owner *o,
 	}
 	rec.size = extent_reader_size(reader);
 	rec.extent = id;
-	rec.parts = 0;
-	if (put_extent(p, id, rec.size) != 0 || (b = bucket_of(p, o)) == NULL)
+	/* One of parts, in one file: it came back from a destination that way.
+	 */
+	if (put_extent(p, id, rec.size) != 0 ||
+	    (rec.parts > 0 &&
+		adopt_chain(&p->r->txn, rec.parts, rec.size, id, &rec.extent,
+		    p->err) != 0) ||
+	    (b = bucket_of(p, o)) == NULL)
 		return -1;
 	rc = objects_current(
 	    &p->r->txn, b->record.id, o->key, &current, &memory, p->err);

@@ -285,7 +285,8 @@ int store_object(struct store *, struct slice bucket, struct slice key,
 
 /* The parts of a completed multipart object, from index `first`, at most n; how
  * many were filled in (0 for an object that has none), or -1. Sizes and
- * numbers. */
+ * numbers. One that came back from elsewhere without the sizes of its parts
+ * counts as one of one part. */
 long store_object_parts(struct store *, const struct object_record *,
     size_t first, struct object_part *, size_t n, struct error *err);
 
