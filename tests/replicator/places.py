@@ -88,7 +88,7 @@ class Place:
 
     def written(self):
         """First lines of requests, as the link saw them, that change anything."""
-        return [line for line in self.link.asked if re.match(r"(?:PUT|POST|PATCH|DELETE) ", line)]
+        return [line for _, line in self.link.asked if re.match(r"(?:PUT|POST|PATCH|DELETE) ", line)]
 
     def removed_keys(self):
         """Keys that were asked to be removed, as the link saw it."""
