@@ -191,6 +191,7 @@ send_once(struct azure_session *s, struct azure_request *req,
 	call->sink = req->sink;
 	call->sink_arg = req->sink_arg;
 	call->stall_timeout_ms = req->stall_timeout_ms;
+	call->yields = 1;
 	rc = http_client_call(s->http, call);
 	if (rc != 0)
 		*fault = call->fault;

@@ -18,6 +18,7 @@
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
+#undef curl_multi_setopt
 
 #define LIBRARY "libcurl.so.4"
 
@@ -30,6 +31,13 @@ static struct {
 	CURLcode (*easy_getinfo)(CURL *, CURLINFO, ...);
 	CURLcode (*easy_perform)(CURL *);
 	const char *(*easy_strerror)(CURLcode);
+	CURLM *(*multi_init)(void);
+	CURLMcode (*multi_cleanup)(CURLM *);
+	CURLMcode (*multi_setopt)(CURLM *, CURLMoption, ...);
+	CURLMcode (*multi_add_handle)(CURLM *, CURL *);
+	CURLMcode (*multi_remove_handle)(CURLM *, CURL *);
+	CURLMcode (*multi_socket_action)(CURLM *, curl_socket_t, int, int *);
+	CURLMsg *(*multi_info_read)(CURLM *, int *);
 	struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
 	void (*slist_free_all)(struct curl_slist *);
 } real;
@@ -46,6 +54,13 @@ static const struct {
 	{ "curl_easy_getinfo", &real.easy_getinfo },
 	{ "curl_easy_perform", &real.easy_perform },
 	{ "curl_easy_strerror", &real.easy_strerror },
+	{ "curl_multi_init", &real.multi_init },
+	{ "curl_multi_cleanup", &real.multi_cleanup },
+	{ "curl_multi_setopt", &real.multi_setopt },
+	{ "curl_multi_add_handle", &real.multi_add_handle },
+	{ "curl_multi_remove_handle", &real.multi_remove_handle },
+	{ "curl_multi_socket_action", &real.multi_socket_action },
+	{ "curl_multi_info_read", &real.multi_info_read },
 	{ "curl_slist_append", &real.slist_append },
 	{ "curl_slist_free_all", &real.slist_free_all },
 };
@@ -145,6 +160,55 @@ const char *
 curl_easy_strerror(CURLcode code)
 {
 	return real.easy_strerror(code);
+}
+
+CURLM *
+curl_multi_init(void)
+{
+	(void)pthread_once(&once, load);
+	return loaded ? real.multi_init() : NULL;
+}
+
+CURLMcode
+curl_multi_cleanup(CURLM *multi)
+{
+	return multi != NULL ? real.multi_cleanup(multi) : CURLM_OK;
+}
+
+CURLMcode
+curl_multi_setopt(CURLM *multi, CURLMoption option, ...)
+{
+	va_list args;
+	void *value;
+
+	va_start(args, option);
+	value = va_arg(args, void *);
+	va_end(args);
+	return real.multi_setopt(multi, option, value);
+}
+
+CURLMcode
+curl_multi_add_handle(CURLM *multi, CURL *curl)
+{
+	return real.multi_add_handle(multi, curl);
+}
+
+CURLMcode
+curl_multi_remove_handle(CURLM *multi, CURL *curl)
+{
+	return real.multi_remove_handle(multi, curl);
+}
+
+CURLMcode
+curl_multi_socket_action(CURLM *multi, curl_socket_t fd, int what, int *running)
+{
+	return real.multi_socket_action(multi, fd, what, running);
+}
+
+CURLMsg *
+curl_multi_info_read(CURLM *multi, int *left)
+{
+	return real.multi_info_read(multi, left);
 }
 
 struct curl_slist *

@@ -170,6 +170,13 @@ fail:
 }
 
 void
+destination_session_join(
+    struct destination_session *s, struct http_group *group)
+{
+	http_client_join(s->http, group);
+}
+
+void
 destination_session_free(struct destination_session *s)
 {
 	if (s == NULL)

@@ -255,6 +255,9 @@ void destination_recall(enum provider, const char *text);
 /* A session for one thread; the table's functions take destination_call(s). */
 struct destination_session *destination_session_new(
     struct destination *, int (*stopped)(void *), void *arg, struct error *err);
+/* Its calls let other fibers of the thread run meanwhile (http_client.h). */
+void destination_session_join(
+    struct destination_session *, struct http_group *);
 void destination_session_free(struct destination_session *);
 void *destination_call(struct destination_session *);
 

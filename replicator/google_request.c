@@ -125,6 +125,7 @@ send_once(struct google_session *s, const struct google_request *req,
 	call->sink = req->sink;
 	call->sink_arg = req->sink_arg;
 	call->stall_timeout_ms = req->stall_timeout_ms;
+	call->yields = 1;
 	rc = http_client_call(s->http, call);
 	if (rc != 0)
 		*fault = call->fault;

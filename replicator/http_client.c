@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fiber.h"
 #include "base/version.h"
 #include "replicator/http_client.h"
 #include "replicator/http_private.h"
@@ -17,6 +18,7 @@
 	"169.254.169.254,169.254.170.2,169.254.170.23,fd00:ec2::254," \
 	"fd00:ec2::23,metadata.google.internal"
 #define IO_BUFFER_BYTES 65536L
+#define GROUP_BUFFER_BYTES 16384L /* of each of many */
 
 int
 http_client_global_init(struct error *err)
@@ -62,13 +64,17 @@ struct http_client *
 http_client_new(const struct http_client_settings *settings, struct error *err)
 {
 	struct http_client *client;
+	size_t i;
 
 	if ((client = calloc(1, sizeof(*client))) == NULL ||
 	    (client->curl = curl_easy_init()) == NULL) {
 		error_nomem(err);
 		goto fail;
 	}
-	memset(client->sockets, 0xff, sizeof(client->sockets));
+	for (i = 0; i < HTTP_SOCKETS_MAX; i++)
+		client->own[i].fd = -1;
+	client->sockets =
+	    (struct http_sockets){ HTTP_SOCKETS_MAX, client->own };
 	client->socket = -1;
 	client->settings = settings;
 	if (settings->trust == NULL &&
@@ -107,8 +113,11 @@ set_common(struct http_client *client)
 	const struct http_client_settings *s = client->settings;
 	CURL *curl = client->curl;
 	int https = strncmp(client->call->url, "https:", 6) == 0;
+	long buffer_bytes =
+	    client->group != NULL ? GROUP_BUFFER_BYTES : IO_BUFFER_BYTES;
 
 	curl_easy_reset(curl);
+	curl_easy_setopt(curl, CURLOPT_PRIVATE, client);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->curl_text);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -149,8 +158,8 @@ set_common(struct http_client *client)
 	curl_easy_setopt(curl, CURLOPT_MAX_RECV_SPEED_LARGE,
 	    (curl_off_t)s->bytes_per_second);
 	curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, IO_BUFFER_BYTES);
-	curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, IO_BUFFER_BYTES);
+	curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, buffer_bytes);
+	curl_easy_setopt(curl, CURLOPT_UPLOAD_BUFFERSIZE, buffer_bytes);
 	if (client->resolve != NULL)
 		curl_easy_setopt(curl, CURLOPT_RESOLVE, client->resolve);
 	if (client->connect_to != NULL)
@@ -302,7 +311,9 @@ http_client_call(struct http_client *client, struct http_call *call)
 	set_method(client);
 	curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
 
-	code = curl_easy_perform(client->curl);
+	code = client->group != NULL && fiber_current() != NULL && call->yields
+	    ? http_group_perform(client)
+	    : curl_easy_perform(client->curl);
 
 	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);
 	call->status = (int)status;

@@ -9,13 +9,16 @@
 
 struct error;
 struct http_client;
+struct http_group;
 struct http_trust;
 
 /*
  * Outgoing HTTP by libcurl. A client belongs to one thread at a time and keeps
  * its connections; settings are shared and read-only while clients use them.
- * Calls block; those who want many at once use many threads, so that a transfer
- * is plain code and its memory is bounded.
+ * Calls block, so that a transfer is plain code and its memory is bounded.
+ * Those who want many at once use many threads, or fibers of one
+ * (base/fiber.h): the calls of clients that have joined a group let other
+ * fibers run meanwhile.
  */
 
 /* The certificates that are trusted: the system's, and those of ca_pem (NULL:
@@ -74,6 +77,8 @@ struct http_call {
 	uint64_t total_timeout_ms; /* 0: none but the stall timeout */
 	uint64_t stall_timeout_ms; /* 0: the settings'; for requests that the
 				    * server thinks about */
+	int yields; /* in a group: lets other fibers run meanwhile, its caller
+		     * having no lock */
 
 	/* Out. */
 	int status;                /* 0 when no answer came */
@@ -99,6 +104,17 @@ int http_client_global_init(struct error *err);
 struct http_client *http_client_new(
     const struct http_client_settings *, struct error *err);
 void http_client_free(struct http_client *);
+
+/* Clients of one thread whose calls run at the same time. The clients that
+ * joined must outlive it. */
+struct http_group *http_group_new(size_t clients, struct error *err);
+void http_group_free(struct http_group *); /* NULL is allowed; no call runs */
+void http_client_join(struct http_client *, struct http_group *);
+/* On the thread's own stack: waits for what comes, at most that long, and
+ * resumes the fibers whose calls have ended. */
+void http_group_run(struct http_group *, uint64_t wait_ms);
+/* Ends http_group_run()'s wait, or its next one. Any thread. */
+void http_group_wake(struct http_group *);
 
 /* Does the call. 0 when an answer came, whatever its status; -1 and
  * call->fault. Redirects are not followed. A request that changes something and

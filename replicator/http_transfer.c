@@ -64,8 +64,6 @@ seek_body(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-/* libcurl does not tell which socket a running request uses, so the open ones
- * are remembered. */
 static int
 socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
@@ -73,9 +71,9 @@ socket_opened(void *arg, curl_socket_t fd, curlsocktype purpose)
 	size_t i;
 
 	(void)purpose;
-	for (i = 0; i < HTTP_SOCKETS_MAX; i++)
-		if (client->sockets[i] < 0) {
-			client->sockets[i] = fd;
+	for (i = 0; i < client->sockets.max; i++)
+		if (client->sockets.all[i].fd < 0) {
+			client->sockets.all[i] = (struct http_socket){ fd, 0 };
 			break;
 		}
 	return CURL_SOCKOPT_OK;
@@ -87,9 +85,9 @@ close_socket(void *arg, curl_socket_t fd)
 	struct http_client *client = arg;
 	size_t i;
 
-	for (i = 0; i < HTTP_SOCKETS_MAX; i++)
-		if (client->sockets[i] == fd)
-			client->sockets[i] = -1;
+	for (i = 0; i < client->sockets.max; i++)
+		if (client->sockets.all[i].fd == fd)
+			client->sockets.all[i].fd = -1;
 	if (client->socket == fd)
 		client->socket = -1;
 	return close(fd);
@@ -99,18 +97,20 @@ static curl_socket_t
 socket_of_port(const struct http_client *client, int port)
 {
 	struct sockaddr_storage address;
+	struct http_socket *s;
 	socklen_t len;
 	size_t i;
 
-	for (i = 0; i < HTTP_SOCKETS_MAX; i++) {
+	for (i = 0; i < client->sockets.max; i++) {
+		s = &client->sockets.all[i];
 		len = sizeof(address);
-		if (client->sockets[i] < 0 ||
-		    getsockname(client->sockets[i], (struct sockaddr *)&address,
-			&len) != 0)
-			continue;
 		/* The port lies at the same place in both families. */
-		if (ntohs(((struct sockaddr_in *)&address)->sin_port) == port)
-			return client->sockets[i];
+		if (s->fd >= 0 && s->port == 0 &&
+		    getsockname(s->fd, (struct sockaddr *)&address, &len) == 0)
+			s->port =
+			    ntohs(((struct sockaddr_in *)&address)->sin_port);
+		if (s->fd >= 0 && s->port == port)
+			return s->fd;
 	}
 	return -1;
 }
@@ -240,6 +240,16 @@ watch(void *arg, curl_off_t dl_total, curl_off_t dl, curl_off_t ul_total,
 		return 1;
 	}
 	return 0;
+}
+
+int
+http_transfer_gives_up(struct http_client *client)
+{
+	curl_off_t up = 0, down = 0;
+
+	curl_easy_getinfo(client->curl, CURLINFO_SIZE_UPLOAD_T, &up);
+	curl_easy_getinfo(client->curl, CURLINFO_SIZE_DOWNLOAD_T, &down);
+	return watch(client, 0, down, 0, up);
 }
 
 void

@@ -194,6 +194,7 @@ send_once(struct s3_session *s, struct s3_request *req,
 	call->sink = req->sink;
 	call->sink_arg = req->sink_arg;
 	call->stall_timeout_ms = req->stall_timeout_ms;
+	call->yields = 1;
 	rc = http_client_call(s->http, call);
 	if (rc != 0)
 		*fault = call->fault;

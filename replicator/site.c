@@ -106,7 +106,7 @@ transfer_thread(void *arg)
 	}
 	pthread_mutex_lock(&site->lock);
 	while (!atomic_load(&site->stopping)) {
-		job = site_pick(site, clock_monotonic_ms(), &again_ms);
+		job = site_pick(site, 0, clock_monotonic_ms(), &again_ms);
 		if (job.type == JOB_NONE) {
 			if (site->starved)
 				pthread_cond_signal(&site->work);
@@ -177,10 +177,8 @@ step(struct site *site, struct destination_session *session, uint64_t now_ms)
 	did |= site_read_journal(site);
 	did |= site_feed_beside(site, now_ms);
 	did |= site_held_check(site, now_ms);
-	if (did) {
-		site->barren = 0;
-		pthread_cond_signal(&site->jobs);
-	}
+	if (did)
+		site_stir(site);
 	did |= flush_when_due(site, now_ms);
 	look_at_oldest(site);
 	did |= site_late_look(site, session, now_ms);
@@ -302,7 +300,11 @@ site_start(const struct site_options *options, struct error *err)
 		goto fail;
 	site->table = destination_table(site->destination);
 	destination_limits(site->destination, &site->limits);
-	if (site_load(site, err) != 0 || start_threads(site, err) != 0)
+	/* A bandwidth limit makes whoever sends wait, and the crew is one. */
+	if (site_load(site, err) != 0 ||
+	    (settings->policy.bytes_per_second == 0 &&
+		crew_start(site, err) != 0) ||
+	    start_threads(site, err) != 0)
 		goto fail;
 	return site;
 
@@ -321,6 +323,7 @@ site_stop(struct site *site)
 		return;
 	atomic_store(&site->stopping, 1);
 	pthread_mutex_lock(&site->lock);
+	site_stir(site);
 	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_broadcast(&site->work);
 	pthread_cond_broadcast(&site->look);
@@ -329,6 +332,7 @@ site_stop(struct site *site)
 		(void)pthread_join(site->threads[i], NULL);
 	if (site->owner_runs)
 		(void)pthread_join(site->owner, NULL);
+	crew_stop(site);
 	if (site->scheduler_runs)
 		(void)pthread_join(site->scheduler, NULL);
 	site_drop_window(site);
@@ -389,7 +393,7 @@ site_pause(struct site *site, int pause, int accept_deletes, struct error *err)
 		site->brake_from = store_visible(site->store);
 		memset(site->deletes, 0, sizeof(site->deletes));
 	}
-	site->barren = 0;
+	site_stir(site);
 	pthread_cond_broadcast(&site->jobs);
 	if (site_write_down(site) != 0)
 		failed = error_set(err, ERR_IO,
@@ -407,10 +411,10 @@ site_nudge(struct site *site)
 	pthread_mutex_lock(&site->lock);
 	site->probe_ms = site->not_before_ms = site->owner_at_ms = 0;
 	site->parked_at_ms = 0;
-	site->barren = 0;
 	for (item = site->window.first; item != NULL; item = item->next)
 		if (item->attempts > 0)
 			item->not_before_ms = 0;
+	site_stir(site);
 	pthread_cond_broadcast(&site->jobs);
 	pthread_cond_signal(&site->work);
 	pthread_cond_signal(&site->look);

@@ -26,13 +26,17 @@ struct store;
  * alone; others use the functions at the end.
  *
  * One scheduler thread reads the journal into the window, makes the watermark
- * durable and looks after time; `concurrency` transfer threads pick jobs and
- * do them, each with a session of its own. The lock guards everything below it;
- * it is held for bookkeeping only, never across a call to the destination, and
- * across one to the store only where that does not wait for its disk.
+ * durable and looks after time. Jobs of small objects are done by the crew, a
+ * thread with up to `concurrency` fibers; others by transfer threads. Each
+ * fiber and thread has a session of its own. The lock guards everything below
+ * it; it is held for bookkeeping only, never across a call to the destination,
+ * and across one to the store only where that does not wait for its disk.
  */
 
 #define SITE_BESIDE_BATCH 256
+/* Objects up to this size go many at once on one thread, the crew's; others,
+ * one a thread. */
+#define SITE_SMALL_BYTES (64 * 1024)
 #define RATE_SECONDS 60
 #define DELETE_MINUTES 60
 #define QUIET_SLOTS 1024
@@ -68,6 +72,7 @@ struct site {
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 
+	struct crew *crew; /* NULL: the threads do all */
 	pthread_t scheduler, owner, *threads;
 	size_t n_threads;
 	int scheduler_runs, owner_runs;
@@ -129,11 +134,12 @@ struct site {
 	uint64_t deletes[DELETE_MINUTES], deletes_minute;
 
 	/* How the destination takes it. */
-	/* A look at the window found nothing to do, and nothing has changed
-	 * since that could matter before then (monotonic). */
-	int barren;
-	uint64_t barren_until_ms;
-	unsigned running, limit, successes;
+	/* A look at the window found nothing to do for threads, or [1] for the
+	 * crew, and nothing has changed since that could matter before then
+	 * (monotonic). */
+	int barren[2];
+	uint64_t barren_until_ms[2];
+	unsigned running, running_small, limit, successes;
 	unsigned failing;       /* in a row */
 	uint64_t not_before_ms; /* monotonic: nobody asks before */
 	uint64_t slowed_ms;
@@ -179,16 +185,21 @@ struct job {
 	enum job_type type;
 	struct item *item;
 	uint32_t part;
+	int small;
 	uint64_t version, size; /* OUTCOME_LARGE: what the key holds now */
 };
-/* The next thing to do, marked as under way; or JOB_NONE and when to look
- * again (monotonic, at most). */
-struct job site_pick(struct site *, uint64_t now_ms, uint64_t *again_ms);
+/* The next thing to do for the crew (small) or a thread, marked as under way;
+ * or JOB_NONE and when to look again (monotonic, at most). */
+struct job site_pick(
+    struct site *, int small, uint64_t now_ms, uint64_t *again_ms);
+/* There may be something to do that there was not before. */
+void site_stir(struct site *);
 
 enum outcome {
 	OUTCOME_DONE,    /* the change is outside */
 	OUTCOME_GOES_ON, /* a step of it is done */
 	OUTCOME_LARGE,   /* what the key holds goes in parts */
+	OUTCOME_THREADS, /* it is too large for the crew */
 	OUTCOME_ANEW,    /* its upload is gone: from its first part again */
 	OUTCOME_GONE,    /* the object is gone: to be looked up again */
 	OUTCOME_FAULT
@@ -201,6 +212,12 @@ void site_settle(struct site *, const struct job *, enum outcome,
 /* An item is over: its notes go with the next batch, and it leaves. */
 void site_release(struct site *, struct item *);
 void site_park(struct site *, struct item *, const char *reason);
+
+/* The crew. Without the lock. */
+int crew_start(struct site *, struct error *err);
+void crew_stop(struct site *); /* once site->stopping is set */
+/* With it: ends the wait for something to do. */
+void crew_wake(struct crew *);
 
 /* Scheduler's steps. Each: whether it did something. */
 int site_count_journal(struct site *);

@@ -103,6 +103,7 @@ walk_object(const struct list_entry *entry, void *arg)
 	}
 	item->version = entry->object->version;
 	item->size = entry->object->size;
+	window_set_small(&site->window, item, item->size <= SITE_SMALL_BYTES);
 	site_remote_key(site, w->bucket, entry->key, &key);
 	bad = destination_check_key(
 	    site->destination, buffer_slice(&key), &fault);
@@ -294,6 +295,7 @@ feed_note(struct slice key, struct slice value, void *arg)
 	item->what = note.what;
 	item->time_ms = note.time_ms;
 	item->not_before_ms = site->quiet_until_ms[item->hash % QUIET_SLOTS];
+	window_set_small(&site->window, item, 1); /* until it is looked up */
 	f->n++;
 	return 0;
 }

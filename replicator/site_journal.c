@@ -204,6 +204,9 @@ read_entry(uint64_t sequence, const struct journal_record *rec, void *arg)
 	item->not_before_ms = site->quiet_until_ms[item->hash % QUIET_SLOTS];
 	item->large = rec->what == JOURNAL_PUT &&
 	    rec->size > site->limits.single_put_max_bytes;
+	window_set_small(&site->window, item,
+	    rec->what == JOURNAL_DELETE ||
+		(rec->what == JOURNAL_PUT && rec->size <= SITE_SMALL_BYTES));
 
 	site_remote_key(site, rec->bucket, rec->key, &key);
 	bad = destination_check_key(

@@ -47,7 +47,7 @@ set_ours(struct site *site, const struct owner_claim *claim, uint64_t asked_ms)
 	site->owner_at_ms = asked_ms + LOOK_IDLE_MS;
 	if (claim->wait_ms > 0)
 		site->path_from_ms = now_ms + claim->wait_ms;
-	site->barren = 0;
+	site_stir(site);
 	pthread_cond_broadcast(&site->jobs);
 }
 

@@ -21,16 +21,24 @@
 static int
 may_publish(struct site *site, const struct item *item)
 {
+	int ordered = item->source == FROM_JOURNAL && !site->unordered;
+
+	if (ordered && item->begin > site->window.low)
+		return 0;
 	if (!window_is_first(&site->window, item))
 		return 0;
-	if (item->source != FROM_JOURNAL || site->unordered)
+	if (!ordered)
 		return 1;
-	if (item->begin > site->window.low)
-		return 0;
 	if (!unsaved_has(&site->unsaved, item->hash, site->watermark))
 		return 1;
 	site->starved = 1;
 	return 0;
+}
+
+static int
+is_mine(const struct site *site, const struct item *item, int small)
+{
+	return site->crew == NULL || item->small == small;
 }
 
 /* The next step of an object that goes in parts. */
@@ -79,8 +87,10 @@ pick_item(struct site *site, struct item *item, int publish)
 }
 
 static int
-is_open(struct site *site, uint64_t now_ms, uint64_t *again_ms)
+is_open(struct site *site, int small, uint64_t now_ms, uint64_t *again_ms)
 {
+	unsigned share = site->failing >= FAILING_ALONE ? 1 : site->limit;
+
 	if (atomic_load(&site->stopping) || !site->ready || site->folding ||
 	    site_is_halted(site))
 		return 0;
@@ -105,12 +115,27 @@ is_open(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 			*again_ms = site->not_before_ms;
 		return 0;
 	}
-	return site->running <
-	    (site->failing >= FAILING_ALONE ? 1 : site->limit);
+	if (site->running >= share)
+		return 0;
+	/* The crew takes what it frees at once: the threads have a part that
+	 * it leaves alone. */
+	if (!small || site->window.items == site->window.small || share < 4)
+		return 1;
+	return site->running_small < share - share / 4;
+}
+
+void
+site_stir(struct site *site)
+{
+	site->barren[0] = site->barren[1] = 0;
+	if (site->crew != NULL)
+		crew_wake(site->crew);
+	if (site->crew == NULL || site->window.items > site->window.small)
+		pthread_cond_signal(&site->jobs);
 }
 
 struct job
-site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
+site_pick(struct site *site, int small, uint64_t now_ms, uint64_t *again_ms)
 {
 	struct job job = { .type = JOB_NONE };
 	unsigned ahead_max = site->limit - site->limit / 4;
@@ -118,16 +143,17 @@ site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 	int publish, behind = 0;
 
 	*again_ms = now_ms + AGAIN_MS;
-	if (!is_open(site, now_ms, again_ms))
+	if (!is_open(site, small, now_ms, again_ms))
 		return job;
-	if (site->barren && now_ms < site->barren_until_ms) {
-		*again_ms = site->barren_until_ms;
+	if (site->barren[small] && now_ms < site->barren_until_ms[small]) {
+		*again_ms = site->barren_until_ms[small];
 		return job;
 	}
 	for (item = site->window.first; item != NULL; item = item->next) {
 		if (behind > 0 && ++behind > SCAN_BEHIND)
 			break;
 		if (item->settled || item->upload_gone ||
+		    !is_mine(site, item, small) ||
 		    (item->running > 0 && !item->large))
 			continue;
 		if (item->not_before_ms > now_ms) {
@@ -149,17 +175,19 @@ site_pick(struct site *site, uint64_t now_ms, uint64_t *again_ms)
 			break;
 	}
 	/* Parts that wait for nothing, oldest first. */
-	for (item = ahead;
-	     job.type == JOB_NONE && item != NULL && site->running < ahead_max;
+	for (item = ahead; job.type == JOB_NONE && item != NULL &&
+	     site->running - site->running_small < ahead_max;
 	     item = item->next)
 		if (item->large && !item->settled && !item->upload_gone &&
 		    item->not_before_ms <= now_ms)
 			job = pick_item(site, item, 0);
-	site->barren = job.type == JOB_NONE;
-	site->barren_until_ms = *again_ms;
+	site->barren[small] = job.type == JOB_NONE;
+	site->barren_until_ms[small] = *again_ms;
 	if (job.type == JOB_NONE)
 		return job;
+	job.small = job.item->small;
 	job.item->running++;
 	site->running++;
+	site->running_small += (unsigned)job.small;
 	return job;
 }

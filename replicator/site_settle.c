@@ -335,6 +335,7 @@ on_done(struct site *site, struct item *item, uint64_t now_ms)
 	struct buffer names = BUFFER_INIT;
 	size_t bucket_len = item->bucket_len, key_len = item->key_len;
 	uint64_t low = site->window.low;
+	int stir = 0;
 
 	if (item->kind == ITEM_DELETE)
 		site->removed++;
@@ -352,12 +353,12 @@ on_done(struct site *site, struct item *item, uint64_t now_ms)
 	if (until > site->quiet_until_ms[item->hash % QUIET_SLOTS])
 		site->quiet_until_ms[item->hash % QUIET_SLOTS] = until;
 	if (until > now_ms || !window_is_last(&site->window, item)) {
-		site->barren = 0;
+		stir = 1;
 		buffer_add(&names, item->names, bucket_len + key_len);
 	}
 	site_release(site, item);
-	if (site->window.low != low)
-		site->barren = 0;
+	if (stir || site->window.low != low)
+		site_stir(site);
 	if (names.len > 0)
 		delay_next(site, (struct slice){ names.at, bucket_len },
 		    (struct slice){ names.at + bucket_len, key_len }, until);
@@ -373,6 +374,7 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 
 	item->running--;
 	site->running--;
+	site->running_small -= (unsigned)job->small;
 	if (outcome != OUTCOME_FAULT) {
 		on_success(site);
 		count_sent(site, now_ms, bytes, outcome == OUTCOME_DONE);
@@ -389,6 +391,10 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 		item->version = job->version;
 		item->size = job->size;
 		item->large = 1;
+		window_set_small(&site->window, item, 0);
+		break;
+	case OUTCOME_THREADS:
+		window_set_small(&site->window, item, 0);
 		break;
 	case OUTCOME_ANEW:
 	case OUTCOME_GONE:
@@ -415,9 +421,8 @@ site_settle(struct site *site, const struct job *job, enum outcome outcome,
 	} else if (outcome == OUTCOME_FAULT && job->type == JOB_BEGIN)
 		forget_upload(site, item);
 out:
-	/* This thread picks next, and wakes another if there is more. */
 	if (outcome != OUTCOME_DONE)
-		site->barren = 0;
+		site_stir(site);
 	if (site->folding)
 		pthread_cond_signal(&site->work);
 }

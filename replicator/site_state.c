@@ -93,8 +93,7 @@ site_flush(struct site *site)
 		atomic_store(&site->durable, low);
 		site->advanced(site->advanced_arg);
 	}
-	site->barren = 0;
-	pthread_cond_signal(&site->jobs);
+	site_stir(site);
 	return 1;
 }
 

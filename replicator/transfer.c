@@ -198,6 +198,9 @@ publish_current(struct site *site, struct destination_session *session,
 		rc = needs_nothing(site, session, item, &s, fault);
 		if (rc > 0)
 			outcome = OUTCOME_DONE;
+		else if (rc == 0 && job->small &&
+		    s.record.size > SITE_SMALL_BYTES)
+			outcome = OUTCOME_THREADS;
 		else if (rc == 0 &&
 		    s.record.size > site->limits.single_put_max_bytes) {
 			job->version = s.record.version;

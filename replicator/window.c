@@ -115,10 +115,19 @@ window_add(struct window *w, enum item_source source, enum item_kind kind,
 }
 
 void
+window_set_small(struct window *w, struct item *item, int small)
+{
+	w->small -= item->small;
+	item->small = small != 0;
+	w->small += item->small;
+}
+
+void
 window_settle(struct window *w, struct item *item)
 {
 	struct item **at;
 
+	w->small -= item->small;
 	if (item->prev == NULL)
 		w->first = item->next;
 	else

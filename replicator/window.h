@@ -50,6 +50,7 @@ struct item {
 	uint8_t kind, source;
 	uint8_t running;     /* calls under way */
 	uint8_t large;       /* goes in parts */
+	uint8_t small;       /* one of many at once, on one thread */
 	uint8_t settled;     /* the owner's: leaves when running is 0 */
 	uint8_t what;        /* JOURNAL_* of what is parked */
 	uint8_t upload_gone; /* 1: anew; 2: looked up again */
@@ -60,7 +61,7 @@ struct item {
 
 struct window {
 	struct item *first, *last;
-	size_t items, beside;
+	size_t items, beside, small;
 	struct item *by_hash[WINDOW_ENTRIES];
 	struct {
 		uint64_t sequence;
@@ -81,6 +82,8 @@ void window_skip(struct window *, uint64_t sequence);
  * names, kind, source and sequence; NULL without memory. The window owns it. */
 struct item *window_add(struct window *, enum item_source, enum item_kind,
     uint64_t sequence, struct slice bucket, struct slice key);
+/* Says whether it is small. */
+void window_set_small(struct window *, struct item *, int small);
 /* It is done: forgets it and moves the low end. */
 void window_settle(struct window *, struct item *);
 /* item.hash of a key. */
