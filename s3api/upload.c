@@ -38,32 +38,37 @@ upload_done(struct upload *up)
 }
 
 int
-upload_feed(struct upload *up, char *bytes, size_t len)
+upload_digest(struct upload *up, char *bytes, size_t len, size_t *n,
+    struct s3_error *s3err)
 {
-	struct error err = ERROR_INIT;
-	size_t n;
-
-	if (payload_feed(&up->payload, bytes, len, &n, &up->s3err) != 0)
+	if (payload_feed(&up->payload, bytes, len, n, s3err) != 0)
 		return -1;
-	up->req->body_bytes += n;
-	if (n > 0 && content_write(up->content, bytes, n, &err) != 0)
-		return s3_error_from(&up->s3err, &err);
+	up->req->body_bytes += *n;
 	return 0;
 }
 
 int
-upload_finish(struct upload *up)
+upload_write(
+    struct upload *up, const char *bytes, size_t n, struct s3_error *s3err)
+{
+	struct error err = ERROR_INIT;
+
+	if (n > 0 && content_write(up->content, bytes, n, &err) != 0)
+		return s3_error_from(s3err, &err);
+	return 0;
+}
+
+int
+upload_seal(struct upload *up, struct s3_error *s3err)
 {
 	struct content_owner owner;
 	struct buffer record = BUFFER_INIT;
 	struct error err = ERROR_INIT;
 	int failed;
 
-	if (payload_finish(&up->payload, &up->s3err) != 0)
-		return -1;
 	if (!content_blocks(up->content)) {
 		if (content_seal(up->content, NULL, &err) != 0)
-			return s3_error_from(&up->s3err, &err);
+			return s3_error_from(s3err, &err);
 		return 0;
 	}
 	up->describe(up, &record);
@@ -76,7 +81,7 @@ upload_finish(struct upload *up)
 	failed = record.failed ? error_nomem(&err)
 			       : content_seal(up->content, &owner, &err);
 	buffer_free(&record);
-	return failed ? s3_error_from(&up->s3err, &err) : 0;
+	return failed ? s3_error_from(s3err, &err) : 0;
 }
 
 /* ---- small ---- */
@@ -94,6 +99,7 @@ static void
 small_read(struct http_request *http, long n, int end, void *arg)
 {
 	struct upload *up = arg;
+	size_t len;
 
 	(void)http;
 	if (n < 0) {
@@ -106,8 +112,11 @@ small_read(struct http_request *http, long n, int end, void *arg)
 		read_small(up);
 		return;
 	}
-	up->failed = upload_feed(up, up->memory, up->filled) != 0 ||
-	    upload_finish(up) != 0;
+	up->failed =
+	    upload_digest(up, up->memory, up->filled, &len, &up->s3err) != 0 ||
+	    upload_write(up, up->memory, len, &up->s3err) != 0 ||
+	    payload_finish(&up->payload, &up->s3err) != 0 ||
+	    upload_seal(up, &up->s3err) != 0;
 	upload_done(up);
 }
 

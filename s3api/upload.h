@@ -8,9 +8,9 @@
 /*
  * A request's body on its way into a content. A small one is read into memory
  * and written on the loop; a larger one passes through a few buffers, of which
- * one is filled from the socket while a worker digests and writes another.
- * Whatever fails (the client, the disk, a digest), the request is failed and
- * nothing remains.
+ * one is filled from the socket while workers digest a second and write a
+ * third. Whatever fails (the client, the disk, a digest), the request is failed
+ * and nothing remains.
  */
 
 struct upload {

@@ -4,13 +4,15 @@
 #include "s3api/upload_stream.h"
 
 /*
- * A ring of buffers between the loop, which fills them from the socket, and one
- * job on a worker, which digests and writes them. The job runs as long as there
- * is something filled and ends when there is not; at most one is under way.
- * Only `lock` protects what both change.
+ * A ring of buffers between the loop, which fills them from the socket, and two
+ * jobs on workers: the first digests a buffer (and takes an envelope off it in
+ * place), the second writes it while the first has the next one. Each job runs
+ * as long as there is something for it and ends when there is not; at most one
+ * of each is under way, so that both see the buffers in order. Only `lock`
+ * protects what more than one changes.
  */
 
-#define BUFFERS 3
+#define BUFFERS 5
 #define BUFFER_BYTES (128 * 1024)
 #define TURN_BUFFERS 8 /* that a worker takes before others have their turn */
 
@@ -26,15 +28,21 @@ struct upload_stream {
 	int *ended_within; /* set if the request ends within read_next() */
 
 	pthread_mutex_t lock;
-	uint64_t filled, emptied; /* buffers, ever */
-	int ended;                /* the last buffer is filled */
-	int abandon;              /* the job is to drop everything */
-	int working;              /* the job is submitted or runs */
-	int stalled;              /* the loop waits for a buffer */
+	uint64_t filled, digested, written; /* buffers, ever */
+	int ended;                          /* the last buffer is filled */
+	int checked;   /* all is digested, and the digests agree */
+	int abandon;   /* the jobs are to drop everything */
+	int failed;    /* so they are; up->s3err says why */
+	int digesting; /* the job is submitted or runs */
+	int writing;   /* that one, too */
+	int sealed;    /* all is written, and durable */
+	int told;      /* what it came to is on its way to the loop */
+	int stalled;   /* the loop waits for a buffer */
 
-	struct job job;  /* to the worker */
-	struct job room; /* to the loop: a buffer is free */
-	struct job last; /* to the loop: all is done, or failed */
+	struct job digest; /* to a worker */
+	struct job write;  /* to a worker */
+	struct job room;   /* to the loop: a buffer is free */
+	struct job last;   /* to the loop: all is done, or failed */
 };
 
 #define OF(job_, member_) \
@@ -51,39 +59,139 @@ stream_free(struct upload_stream *stream)
 	pthread_mutex_destroy(&stream->lock);
 }
 
-/* ---- on the worker ---- */
+/* ---- on the workers ---- */
 
 static void
-submit(struct upload_stream *stream)
+submit(struct upload_stream *stream, struct job *job)
 {
-	workers_submit(store_workers(stream->up->req->store), &stream->job);
+	workers_submit(store_workers(stream->up->req->store), job);
 }
 
+/* With the lock: the first failure is the one that is told of. */
 static void
-work_failed(struct upload_stream *stream)
+note_failure(struct upload_stream *stream, const struct s3_error *why)
+{
+	if (!stream->failed)
+		stream->up->s3err = *why;
+	stream->failed = 1;
+}
+
+/* With the lock, which it gives back: a job has ended. The one that ends last
+ * tells the loop, which may then free the stream. */
+static void
+leave(struct upload_stream *stream)
 {
 	struct upload *up = stream->up;
+	int bad = stream->abandon || stream->failed, last;
 
-	/* Here, since giving a large file up may block. */
-	content_drop(up->content);
-	up->content = NULL;
-	up->failed = 1;
+	last = (bad || stream->sealed) && !stream->digesting &&
+	    !stream->writing && !stream->told;
+	if (last)
+		stream->told = 1;
+	pthread_mutex_unlock(&stream->lock);
+	if (!last)
+		return;
+	if (bad) {
+		/* Here, since giving a large file up may block. */
+		content_drop(up->content);
+		up->content = NULL;
+		up->failed = 1;
+	}
 	http_request_post(up->req->http, &stream->last);
 }
 
-/* One buffer from the ring; 0, or -1 when it failed. */
+/* One buffer, or the end of them; 0, or -1 when there is none. */
 static int
-work_once(struct upload_stream *stream, size_t slot)
+digest_once_more(struct upload_stream *stream)
 {
 	struct upload *up = stream->up;
-	int stalled;
+	struct s3_error why = { 0 };
+	int empty, failed, start;
+	size_t slot, len;
 
-	if (upload_feed(up, stream->memory[slot], stream->lengths[slot]) != 0)
-		return -1;
 	pthread_mutex_lock(&stream->lock);
-	stream->emptied++;
-	stalled = stream->stalled;
-	stream->stalled = 0;
+	empty = stream->filled == stream->digested;
+	if (stream->abandon || stream->failed ||
+	    (empty && (!stream->ended || stream->checked))) {
+		stream->digesting = 0;
+		leave(stream);
+		return -1;
+	}
+	slot = (size_t)(stream->digested % BUFFERS);
+	pthread_mutex_unlock(&stream->lock);
+
+	if (empty)
+		failed = payload_finish(&up->payload, &why);
+	else {
+		failed = upload_digest(up, stream->memory[slot],
+		    stream->lengths[slot], &len, &why);
+		stream->lengths[slot] = len;
+	}
+
+	pthread_mutex_lock(&stream->lock);
+	if (failed)
+		note_failure(stream, &why);
+	else if (empty)
+		stream->checked = 1;
+	else
+		stream->digested++;
+	start = !failed && !stream->writing;
+	if (start)
+		stream->writing = 1;
+	pthread_mutex_unlock(&stream->lock);
+	if (start)
+		submit(stream, &stream->write);
+	return 0;
+}
+
+static void
+digest(struct job *job)
+{
+	struct upload_stream *stream = OF(job, digest);
+	size_t n;
+
+	for (n = 0; n < TURN_BUFFERS; n++)
+		if (digest_once_more(stream) != 0)
+			return;
+	/* Others have their turn; a fast client would keep the worker for good.
+	 */
+	submit(stream, &stream->digest);
+}
+
+/* As digest_once_more(). */
+static int
+write_once_more(struct upload_stream *stream)
+{
+	struct upload *up = stream->up;
+	struct s3_error why = { 0 };
+	int empty, failed, stalled = 0;
+	size_t slot;
+
+	pthread_mutex_lock(&stream->lock);
+	empty = stream->digested == stream->written;
+	if (stream->abandon || stream->failed ||
+	    (empty && (!stream->checked || stream->sealed))) {
+		stream->writing = 0;
+		leave(stream);
+		return -1;
+	}
+	slot = (size_t)(stream->written % BUFFERS);
+	pthread_mutex_unlock(&stream->lock);
+
+	failed = empty ? upload_seal(up, &why)
+		       : upload_write(up, stream->memory[slot],
+			     stream->lengths[slot], &why);
+
+	pthread_mutex_lock(&stream->lock);
+	if (failed)
+		note_failure(stream, &why);
+	else if (empty)
+		stream->sealed = 1;
+	else {
+		stream->written++;
+		stalled = stream->stalled;
+		stream->stalled = 0;
+	}
 	pthread_mutex_unlock(&stream->lock);
 	if (stalled)
 		http_request_post(up->req->http, &stream->room);
@@ -91,41 +199,15 @@ work_once(struct upload_stream *stream, size_t slot)
 }
 
 static void
-work(struct job *job)
+write_out(struct job *job)
 {
-	struct upload_stream *stream = OF(job, job);
-	struct upload *up = stream->up;
-	int abandon, ended, empty;
-	size_t slot, n;
+	struct upload_stream *stream = OF(job, write);
+	size_t n;
 
-	for (n = 0; n < TURN_BUFFERS; n++) {
-		pthread_mutex_lock(&stream->lock);
-		abandon = stream->abandon;
-		ended = stream->ended;
-		empty = stream->filled == stream->emptied;
-		slot = (size_t)(stream->emptied % BUFFERS);
-		if (!abandon && empty && !ended) {
-			stream->working = 0;
-			pthread_mutex_unlock(&stream->lock);
+	for (n = 0; n < TURN_BUFFERS; n++)
+		if (write_once_more(stream) != 0)
 			return;
-		}
-		pthread_mutex_unlock(&stream->lock);
-
-		if (abandon || (!empty && work_once(stream, slot) != 0)) {
-			work_failed(stream);
-			return;
-		}
-		if (empty) {
-			if (upload_finish(up) != 0)
-				work_failed(stream);
-			else
-				http_request_post(up->req->http, &stream->last);
-			return;
-		}
-	}
-	/* Others have their turn; a fast client would keep the worker for good.
-	 */
-	submit(stream);
+	submit(stream, &stream->write);
 }
 
 /* ---- on the loop ---- */
@@ -193,13 +275,14 @@ body_read(struct http_request *http, long n, int ended, void *arg)
 			stream->lengths[stream->filled++ % BUFFERS] = (size_t)n;
 		stream->ended = ended;
 	}
-	start = !stream->working;
-	stream->working = 1;
-	full = stream->filled - stream->emptied == BUFFERS;
+	start = !stream->digesting && !stream->told;
+	if (start)
+		stream->digesting = 1;
+	full = stream->filled - stream->written == BUFFERS;
 	stream->stalled = full && n >= 0 && !ended;
 	pthread_mutex_unlock(&stream->lock);
 	if (start)
-		submit(stream);
+		submit(stream, &stream->digest);
 	if (n >= 0 && !ended && !full)
 		read_next(stream);
 }
@@ -260,7 +343,8 @@ upload_stream_start(struct upload *up, uint64_t size)
 	up->stream = stream;
 	stream->up = up;
 	stream->size = size;
-	stream->job.run = work;
+	stream->digest.run = digest;
+	stream->write.run = write_out;
 	stream->room.run = room_again;
 	stream->last.run = over;
 	pthread_mutex_init(&stream->lock, NULL);
