@@ -169,6 +169,9 @@ struct destination_limits {
 	 * them back and finish() sends them: the caller sets
 	 * remote_upload.source before it, open for reading. */
 	int finish_sends;
+	/* Unfinished uploads stay until they are ended, and abort() with an
+	 * empty state ends all that the key has. */
+	int abort_finds;
 };
 
 struct destination_protocol {
@@ -205,7 +208,7 @@ struct destination_protocol {
 	int (*finish)(void *session, const struct remote_object *,
 	    const struct remote_upload *, const struct remote_part *, size_t n,
 	    struct fault *);
-	/* Also of one that is gone. */
+	/* Also of one that is gone. An empty state: limits.abort_finds. */
 	int (*abort)(void *session, struct slice key,
 	    const struct remote_upload *, struct fault *);
 	int (*stat)(void *session, struct slice key, struct remote_stat *,

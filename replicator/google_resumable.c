@@ -426,6 +426,8 @@ google_abort(void *session, struct slice key,
 	struct google_session *s = session;
 
 	(void)key;
+	if (upload->state[0] == '\0')
+		return 0;
 	buffer_add_text(&req.url, upload->state);
 	google_header(&req, "Content-Length", "0");
 	forget(s, upload);

@@ -33,7 +33,8 @@ struct store;
  *                          arrive, and when that was: a key note
  *     r/NAME/u/VERSION     an unfinished upload (16 hex digits): {format u8 =
  *                          1, part bytes be64, remote key be16 length..,
- *                          state be16 length..}
+ *                          state be16 length..}; the state is empty until it
+ *                          is known
  *     r/NAME/u/VERSION/PART  a part that was sent (8 hex digits): its ETag
  *     r/NAME/v/HASH        a Velero backup: replicator/verified.h
  *

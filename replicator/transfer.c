@@ -239,7 +239,8 @@ resume_part(struct slice key, struct slice value, void *arg)
 	return 0;
 }
 
-/* An upload that an earlier run began: 1, or 0 when there is none. */
+/* An upload that an earlier run began: 1, or 0 when there is none; -1 when one
+ * may have been begun whose name was not written down. */
 static int
 resume(struct site *site, struct item *item)
 {
@@ -249,7 +250,7 @@ resume(struct site *site, struct item *item)
 	struct resuming r = { u, 0 };
 	struct slice state;
 	struct reader in;
-	int found = 0;
+	int found = 0, nameless = 0;
 
 	note_upload(&site->names, item->version, key);
 	if (store_note(site->store, slice_text(key), &value, NULL) == 0) {
@@ -258,7 +259,9 @@ resume(struct site *site, struct item *item)
 			u->remote.part_bytes = reader_be64(&in);
 			(void)reader_slice16(&in);
 			state = reader_slice16(&in);
+			nameless = !in.failed && state.len == 0;
 			found = !in.failed && u->remote.part_bytes > 0 &&
+			    state.len > 0 &&
 			    state.len < sizeof(u->remote.state);
 		}
 		if (found) {
@@ -269,7 +272,7 @@ resume(struct site *site, struct item *item)
 	}
 	buffer_free(&value);
 	if (!found)
-		return 0;
+		return nameless ? -1 : 0;
 	note_part(&site->names, item->version, 0, key);
 	r.prefix_len = strlen(key) - 8;
 	key[r.prefix_len] = '\0';
@@ -308,12 +311,12 @@ begin_upload(struct site *site, struct destination_session *session,
 {
 	struct item_upload *u = item->upload;
 	char key[NOTE_KEY_BYTES];
-	int there;
+	int there, resumed = 0;
 
 	note_upload(&site->names, item->version, key);
 	if (item->anew)
 		(void)notes_clear(site->store, key, NULL);
-	else if (resume(site, item))
+	else if ((resumed = resume(site, item)) > 0)
 		return OUTCOME_GOES_ON;
 	else if (may_be_there(site, item)) {
 		there = is_there(site, session, s, fault);
@@ -322,7 +325,16 @@ begin_upload(struct site *site, struct destination_session *session,
 	}
 	item->anew = 0;
 	memset(&u->remote, 0, sizeof(u->remote));
+	if (resumed < 0 &&
+	    site->table->abort(destination_call(session), s->object.key,
+		&u->remote, fault) != 0)
+		return OUTCOME_FAULT;
 	u->remote.part_bytes = upload_part_bytes(item->size, &site->limits);
+	/* One whose name is lost, by a kill or with the answer, would lie there
+	 * for ever, and cost. */
+	if (resumed == 0 && site->limits.abort_finds &&
+	    remember_upload(site, item, s, fault) != 0)
+		return OUTCOME_FAULT;
 	if (site->table->begin(
 		destination_call(session), &s->object, &u->remote, fault) != 0)
 		return OUTCOME_FAULT;

@@ -37,6 +37,7 @@ class Place:
     """add(), listing(), read(), write() and unfinished() are the protocol's own."""
 
     name = None
+    forgets = False  # unfinished uploads by itself, after a week; nobody can list them
 
     def __init__(self, target, seed=1):
         self.link = ChaosProxy(target, seed)
@@ -205,6 +206,7 @@ class AzuritePlace(Place):
 
 class GooglePlace(Place):
     name = "google"
+    forgets = True
 
     def __init__(self):
         self.tokens = GoogleToken()
