@@ -129,8 +129,9 @@ int replicator_status(
 /* Its fields as JSON for people to edit: secrets are left out. */
 int replicator_fields_json(struct replicator *, const char *name,
     struct buffer *json, struct error *err);
-/* x-amz-replication-status of a version: "COMPLETED", "PENDING", "FAILED"; NULL
- * when no destination wants it. */
+/* x-amz-replication-status of a version: "COMPLETED", "PENDING", "FAILED" (a
+ * destination could not take it, and it is parked); "REPLICA" when no
+ * destination wants it and it is another holdfast's copy; else NULL. */
 const char *replicator_object_status(struct replicator *, struct slice bucket,
     struct slice key, const struct object_record *);
 

@@ -86,6 +86,14 @@ replicator_fields_json(struct replicator *r, const char *name,
 	return 0;
 }
 
+/* Whether another holdfast's replicator wrote it here. */
+static int
+is_replica(const struct object_record *rec)
+{
+	return pairs_get(rec->attributes, "x-amz-meta-" REMOTE_META_VERSION)
+		   .at != NULL;
+}
+
 const char *
 replicator_object_status(struct replicator *r, struct slice bucket,
     struct slice key, const struct object_record *rec)
@@ -115,7 +123,9 @@ replicator_object_status(struct replicator *r, struct slice bucket,
 				worst = j;
 	}
 	pthread_mutex_unlock(&r->lock);
-	return worst < 0 ? NULL : order[worst];
+	if (worst >= 0)
+		return order[worst];
+	return is_replica(rec) ? "REPLICA" : NULL;
 }
 
 int

@@ -329,6 +329,10 @@ int site_is_under_way(struct site *, struct slice bucket, struct slice key);
 /* Whether the key has a durable note of that kind (replicator/notes.h). */
 int site_has_note(
     struct site *, char kind, struct slice bucket, struct slice key);
+/* The same, with the lock held, of a note that may not be durable yet; -1 while
+ * that cannot be told. */
+int site_is_noted(
+    struct site *, char kind, struct slice bucket, struct slice key);
 /* What the key holds now goes out again. */
 void site_send_again(
     struct site *, struct slice bucket, struct slice key, uint64_t version);

@@ -212,7 +212,10 @@ read_entry(uint64_t sequence, const struct journal_record *rec, void *arg)
 	bad = destination_check_key(
 	    site->destination, buffer_slice(&key), &fault);
 	buffer_free(&key);
-	if (bad)
+	/* What it cannot hold is not there to be removed. */
+	if (bad && rec->what == JOURNAL_DELETE)
+		site_release(site, item);
+	else if (bad)
 		site_park(site, item, fault.text);
 	return 0;
 }

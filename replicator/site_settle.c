@@ -118,10 +118,10 @@ remove_source_note(struct site *site, const struct item *item)
 		if (site->n_parked == 0)
 			return;
 		/* What was parked has been published, or superseded. */
+		if (site_is_noted(site, 'p', bucket, object_key) > 0)
+			site->n_parked--;
 		note_hashed(&site->names, 'p', bucket, object_key, key);
-		if (store_notes(site->store, slice_text(key), SLICE_NULL,
-			site_note_found, &site->n_parked, NULL) == 0)
-			batch_remove(&site->batch, key);
+		batch_remove(&site->batch, key);
 		site->sweep_at_ms = 0;
 		return;
 	}
@@ -177,7 +177,7 @@ site_park(struct site *site, struct item *item, const char *reason)
 	if (item->source != FROM_PARKED && item->source != FROM_JOURNAL)
 		remove_source_note(site, item);
 	note_hashed(&site->names, 'p', note.bucket, note.key, key);
-	if (item->source != FROM_PARKED)
+	if (site_is_noted(site, 'p', note.bucket, note.key) <= 0)
 		site->n_parked++;
 	batch_set(&site->batch, key, buffer_slice(&value));
 	buffer_free(&value);

@@ -211,10 +211,9 @@ site_has_note(
 	return n == 0;
 }
 
-/* Whether it has a note of that kind, also one that is not durable yet; -1
- * while that cannot be told. */
-static int
-is_noted(struct site *site, char kind, struct slice bucket, struct slice key)
+int
+site_is_noted(
+    struct site *site, char kind, struct slice bucket, struct slice key)
 {
 	char note_key[NOTE_KEY_BYTES];
 	int says;
@@ -262,14 +261,14 @@ site_object_status(struct site *site, struct slice bucket, struct slice key,
 	if (!filter_takes(&site->filter, bucket, key))
 		return NULL;
 	pthread_mutex_lock(&site->lock);
-	parked = site->n_parked > 0 ? is_noted(site, 'p', bucket, key) : 0;
+	parked = site->n_parked > 0 ? site_is_noted(site, 'p', bucket, key) : 0;
 	if (parked > 0) {
 		pthread_mutex_unlock(&site->lock);
 		return "FAILED";
 	}
 	pending = parked < 0 ||
 	    window_find(&site->window, bucket, key) != NULL ||
-	    (site->n_dirty > 0 && is_noted(site, 'd', bucket, key) != 0) ||
+	    (site->n_dirty > 0 && site_is_noted(site, 'd', bucket, key) != 0) ||
 	    site_is_held(site, bucket, key) ||
 	    waits_for_seeding(site, bucket, key);
 	/* Not read yet: all that came at that time or later. */

@@ -195,3 +195,30 @@ def test_one_of_the_configuration_file_wins_and_is_read_only(near, fake):
     wait_settled(near)
     assert not destination(near)["from_config"] and fields(near)["bucket"] == fake.bucket
     assert b"copies/bucket/while-away" in fake.objects
+
+
+SECRETS = {"secret-access-key": "s3", "session-token": "s3", "client-secret": "azure", "account-key": "azure", "sas-token": "azure",
+           "proxy": "s3"}
+
+
+@pytest.mark.parametrize("way", ["environment", "file", "stdin"])
+def test_every_secret_may_come_from(near, tmp_path, way):
+    for i, (name, provider) in enumerate(SECRETS.items()):
+        value = {"proxy": "http://someone:hidden-value@127.0.0.1:1",
+                 "sas-token": "sv=2022-11-02&sp=rwdl&sig=aGlkZGVu"}.get(name, "aGlkZGVuLXZhbHVl")
+        (tmp_path / name).write_text(value + "\n")
+        words = {"environment": (), "file": (f"--{name}-file", tmp_path / name), "stdin": (f"--{name}-file", "-")}[way]
+        fixed = {"s3": ("--endpoint", "http://127.0.0.1:1", "--region", "us-east-1", "--access-key-id", "id"),
+                 "azure": ("--storage-account", "account", "--endpoint", "http://127.0.0.1:1")}[provider]
+        if name in ("session-token", "proxy"):
+            fixed += ("--secret-access-key-file", tmp_path / "secret-access-key")
+        if name == "client-secret":
+            fixed += ("--tenant-id", "tenant", "--client-id", "client")
+        done = run("destination", "add", f"far-{i}", "--data", near.data, "--provider", provider, "--bucket", "there", *fixed, *words,
+                   stdin=value if way == "stdin" else "",
+                   env={"HOLDFAST_" + name.upper().replace("-", "_"): value} if way == "environment" else None)
+        assert done.returncode == 0, (name, done.stderr)
+        assert name.replace("-", "_") in destination(near, f"far-{i}")["fields"]["secrets_kept"]
+        assert "hidden-value" not in json.dumps(status(near)) and "aGlkZGVu" not in json.dumps(status(near))
+        cli("destination", "remove", f"far-{i}", "--data", near.data)
+    assert "hidden-value" not in near.log() and "aGlkZGVu" not in near.log()

@@ -286,3 +286,58 @@ def test_wait_shows_the_first_copy_and_ends_when_it_is_there_or_cannot_be(pair):
     cli("destination", "pause", "far", "--data", near.data)
     done = subprocess.run([str(harness.BINARY), "destination", "wait", "far", "--data", str(near.data)], capture_output=True, text=True)
     assert done.returncode == 1 and "far is paused: paused by a person" in done.stderr
+
+
+# ---- an object's own word ----
+
+def word(s3, key, bucket="bucket"):
+    return s3.head_object(Bucket=bucket, Key=key)["ResponseMetadata"]["HTTPHeaders"].get("x-amz-replication-status")
+
+
+def test_each_object_says_whether_it_is_outside(pair):
+    near, far, link = pair
+    s3 = client(near)
+    s3.put_object(Bucket="bucket", Key="k", Body=b"x")
+    s3.put_object(Bucket="bucket", Key="locks/" + "0" * 64, Body=b"x")  # restic's, which stay at home
+    wait_settled(near)
+    assert word(s3, "k") == "COMPLETED" and word(s3, "locks/" + "0" * 64) is None
+    got = s3.get_object(Bucket="bucket", Key="k")
+    assert got["ReplicationStatus"] == "COMPLETED"
+    there = client(far)
+    assert word(there, "copies/bucket/k", "outside") == "REPLICA"
+    there.put_object(Bucket="outside", Key="own", Body=b"x")
+    assert word(there, "own", "outside") is None
+    link.cut()
+    s3.put_object(Bucket="bucket", Key="k", Body=b"y")
+    s3.put_object(Bucket="bucket", Key="l", Body=b"y")
+    assert word(s3, "k") == word(s3, "l") == "PENDING"
+    near.restart()
+    assert word(s3, "k") == word(s3, "l") == "PENDING"
+    link.mend()
+    wait_settled(near, seconds=90)
+    assert word(s3, "k") == word(s3, "l") == "COMPLETED"
+
+
+def test_what_a_destination_cannot_take_is_listed_with_its_reason(azurite, container):  # noqa: F811
+    near = harness.Server(args=SCRUB_OFF)
+    try:
+        near.start()
+        cli("destination", "add", "far", "--data", near.data, "--provider", "azure", "--endpoint",
+            f"http://127.0.0.1:{azurite.port}/{ACCOUNT}", "--bucket", container, "--account-key-file", "-", stdin=KEY)
+        s3 = client(near)
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="ends with a dot.", Body=b"1")
+        s3.put_object(Bucket="bucket", Key="later", Body=b"2")
+        harness.wait_until("it to be parked", lambda: destination(near)["parked"] == 1, 60)
+        wait_settled(near)
+        text = cli("destination", "list", "--data", near.data)
+        reason = re.search(r"parked +1 objects .*\n +bucket/ends with a dot\.: (.+)", text).group(1)
+        parked = json.loads(cli("destination", "list", "--data", near.data, "--json"))["parked"]
+        assert [(p["destination"], p["bucket"], p["key"]) for p in parked] == [("far", "bucket", "ends with a dot.")]
+        assert parked[0]["reason"] == reason and parked[0]["since"]
+        assert word(s3, "ends with a dot.") == "FAILED" and word(s3, "later") == "COMPLETED"
+        assert metric(near, "destination_parked_objects", '{destination="far"}') == 1
+        s3.delete_object(Bucket="bucket", Key="ends with a dot.")
+        harness.wait_until("it to be gone", lambda: destination(near)["parked"] == 0, 60)
+    finally:
+        near.close()
