@@ -126,8 +126,12 @@ part_once(struct s3_session *s, const struct remote_object *o,
 	return s3_payload_send(s, p, &req, fault);
 }
 
+#define PART_DOUBTS_MAX 2
+
 /* A part's ETag is its MD5 at most stores; it cannot be read back where not,
- * and then Content-MD5 and the size of the whole must do. */
+ * and then Content-MD5 and the size of the whole must do. Where a whole
+ * object's is one, a part's is; where that is not known, a part that was
+ * damaged on its way must not pass for a store of the other kind at once. */
 static int
 verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 {
@@ -142,7 +146,11 @@ verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 	}
 	if (s3_answer_opaque(s))
 		return 0;
-	if (atomic_load(learnt) == S3_YES)
+	if (atomic_load(learnt) == S3_YES ||
+	    atomic_load(&s->shared->can->md5_etags) == S3_YES ||
+	    (atomic_load(learnt) == S3_UNKNOWN &&
+		atomic_load(&s->shared->can->md5_etags) == S3_UNKNOWN &&
+		atomic_fetch_add(&s->shared->part_doubts, 1) < PART_DOUBTS_MAX))
 		return fault_set(fault, FAULT_RETRY,
 		    "The store holds other bytes of a part than were sent.");
 	atomic_store(learnt, S3_NO);

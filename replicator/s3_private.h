@@ -40,6 +40,8 @@ struct s3_shared {
 
 	atomic_llong clock_offset_ms; /* the store's clock less ours */
 	atomic_int sides;             /* enum sides */
+	/* Parts whose ETag was not their MD5 while that is open. */
+	atomic_int part_doubts;
 
 	pthread_mutex_t lock; /* of what follows */
 	char region[64];

@@ -89,7 +89,7 @@ compare_size(
 	text = http_call_header(&s->call, "content-length");
 	if (parse_u64(text.at, text.len, 0, UINT64_MAX, &there) != 0 ||
 	    there != size)
-		return fault_set(fault, FAULT_OBJECT,
+		return fault_set(fault, FAULT_RETRY,
 		    "The store holds another number of bytes than were sent: "
 		    "%.*s.",
 		    (int)(text.len < 20 ? text.len : 20),
@@ -119,9 +119,12 @@ verify(struct s3_session *s, struct slice key, const struct payload *p,
 
 	if ((same = read_back(s, key, p, fault)) < 0)
 		return fault_add(fault, "reading back what was sent");
+	/* They were changed on their way: as long as they stand there, nothing
+	 * that came later may. */
 	if (!same)
-		return fault_set(fault, FAULT_OBJECT,
-		    "The store holds other bytes than were sent.");
+		return fault_set(fault, FAULT_RETRY,
+		    "The store holds other bytes than were sent: they are sent "
+		    "again.");
 	atomic_store(&shared->can->md5_etags, S3_NO);
 	return 0;
 }

@@ -241,7 +241,7 @@ def test_damage_on_the_way_is_found(s3, t):
     t.ok("put", "first", "@5")
     s3.rules.append(Rule(s3_chaos.damages, method="PUT"))
     answer = t("put", "a", "@5")
-    assert answer["kind"] == "object"
+    assert answer["kind"] == "retry"
     assert "other bytes" in answer["text"]
     t.ok("put", "a", "@5")
 
@@ -257,6 +257,15 @@ def test_damage_of_a_part_is_found(s3, t):
     s3.rules.append(Rule(s3_chaos.damages, method="PUT", query="partNumber"))
     answer = t("part", "b", "@100", begun["state"], begun["part_bytes"], 1)
     assert answer["kind"] == "retry"
+
+
+def test_damage_of_the_very_first_part_is_found(s3, t):
+    begun = t.ok("begin", "b", "@100")
+    s3.rules.append(Rule(s3_chaos.damages, method="PUT", query="partNumber"))
+    assert t("part", "b", "@100", begun["state"], begun["part_bytes"], 1)["kind"] == "retry"
+    part = t.ok("part", "b", "@100", begun["state"], begun["part_bytes"], 1)
+    t.ok("finish", "b", "@100", begun["state"], begun["part_bytes"], f"1={part['etag']}")
+    assert s3.objects[b"p/b"]["body"] == pattern(100)
 
 
 def test_a_wrong_etag_is_judged_by_the_bytes(s3, t):
