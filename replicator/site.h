@@ -122,7 +122,8 @@ struct site {
 	size_t uploads; /* open, of items in the window */
 	uint64_t n_dirty, n_parked, n_deferred, n_uploads;
 	struct buffer dirty_after; /* how far the notes have been given out */
-	uint64_t parked_at_ms, deferred_at_ms, sweep_at_ms, held_at_ms;
+	uint64_t parked_at_ms, parked_wait_ms, deferred_at_ms, sweep_at_ms,
+	    held_at_ms;
 
 	/* The journal behind the window, counted. */
 	uint64_t counted; /* up to this sequence */
@@ -151,6 +152,7 @@ struct site {
 	uint64_t owner_at_ms;    /* looks again, whatever there is to send */
 	uint64_t owner_look_ms;  /* when there is something to send */
 	uint64_t owner_until_ms; /* nothing is begun behind it */
+	uint64_t owner_wait_ms;  /* between looks that fail */
 	uint64_t path_from_ms;   /* nor before: it was another's */
 	char owner_seen[72];     /* the ETag of owner.json that was ours */
 	char reason[512], last_error[512];
@@ -212,6 +214,8 @@ void site_settle(struct site *, const struct job *, enum outcome,
 /* An item is over: its notes go with the next batch, and it leaves. */
 void site_release(struct site *, struct item *);
 void site_park(struct site *, struct item *, const char *reason);
+/* One was parked that was not before: it is tried again soon at first. */
+void site_parked_anew(struct site *, uint64_t now_ms);
 
 /* The crew. Without the lock. */
 int crew_start(struct site *, struct error *err);

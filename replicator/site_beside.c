@@ -16,6 +16,7 @@
  */
 
 #define PARKED_AGAIN_MS (3600 * 1000)
+#define PARKED_FIRST_MS (60 * 1000)
 #define PARKED_SOON_MS (10 * 1000)
 #define DEFERRED_LOOK_MS 1000
 #define WALK_BATCH 256
@@ -349,6 +350,27 @@ feed_dirty(struct site *site)
 	return n > 0;
 }
 
+/* After a minute, two, four ..., and then hourly. */
+static uint64_t
+parked_wait(struct site *site)
+{
+	if (site->parked_wait_ms < PARKED_FIRST_MS)
+		site->parked_wait_ms = PARKED_FIRST_MS;
+	else
+		site->parked_wait_ms *= 2;
+	if (site->parked_wait_ms > PARKED_AGAIN_MS)
+		site->parked_wait_ms = PARKED_AGAIN_MS;
+	return site->parked_wait_ms;
+}
+
+void
+site_parked_anew(struct site *site, uint64_t now_ms)
+{
+	site->parked_wait_ms = 0;
+	if (site->parked_at_ms > now_ms + PARKED_FIRST_MS)
+		site->parked_at_ms = now_ms + PARKED_FIRST_MS;
+}
+
 int
 site_feed_beside(struct site *site, uint64_t now_ms)
 {
@@ -364,7 +386,7 @@ site_feed_beside(struct site *site, uint64_t now_ms)
 		did |=
 		    feed_notes(site, FROM_PARKED, 'p', SLICE_NULL, &full) > 0;
 		site->parked_at_ms =
-		    now_ms + (full ? PARKED_SOON_MS : PARKED_AGAIN_MS);
+		    now_ms + (full ? PARKED_SOON_MS : parked_wait(site));
 	}
 	if (site->n_deferred > 0 && now_ms >= site->deferred_at_ms) {
 		did |=

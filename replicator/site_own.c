@@ -19,6 +19,7 @@
 #define LOOK_MS (OWNER_LEASE_MS / 3)
 #define LOOK_IDLE_MS (120 * 1000)
 #define LOOK_RETRY_MS 2000
+#define LOOK_RETRY_MAX_MS (30 * 1000)
 /* A link so slow that a look takes longer than its answer is good for still
  * sends something. */
 #define LEASE_LEAST_MS (OWNER_LEASE_MS / 4)
@@ -39,6 +40,7 @@ set_ours(struct site *site, const struct owner_claim *claim, uint64_t asked_ms)
 		site->reason[0] = '\0';
 	}
 	site->ready = 1;
+	site->owner_wait_ms = 0;
 	snprintf(site->owner_seen, sizeof(site->owner_seen), "%s", claim->seen);
 	site->owner_until_ms = asked_ms + OWNER_LEASE_MS;
 	if (site->owner_until_ms < now_ms + LEASE_LEAST_MS)
@@ -49,6 +51,19 @@ set_ours(struct site *site, const struct owner_claim *claim, uint64_t asked_ms)
 		site->path_from_ms = now_ms + claim->wait_ms;
 	site_stir(site);
 	pthread_cond_broadcast(&site->jobs);
+}
+
+/* Longer each time that nobody answers. */
+static uint64_t
+retry_wait(struct site *site, const struct fault *fault)
+{
+	site->owner_wait_ms = site->owner_wait_ms == 0 ? LOOK_RETRY_MS
+	    : site->owner_wait_ms * 2 < LOOK_RETRY_MAX_MS
+	    ? site->owner_wait_ms * 2
+	    : LOOK_RETRY_MAX_MS;
+	return fault->retry_after_ms > site->owner_wait_ms
+	    ? fault->retry_after_ms
+	    : site->owner_wait_ms;
 }
 
 /* Lets go of the lock meanwhile. */
@@ -85,9 +100,8 @@ look(struct site *site, struct destination_session *session, uint64_t now_ms)
 		site_stop_for_person(site, fault.text, now_ms);
 		site->owner_at_ms = site->probe_ms;
 	} else
-		site->owner_at_ms = site->owner_look_ms = now_ms +
-		    (fault.retry_after_ms > LOOK_RETRY_MS ? fault.retry_after_ms
-							  : LOOK_RETRY_MS);
+		site->owner_at_ms = site->owner_look_ms =
+		    now_ms + retry_wait(site, &fault);
 }
 
 void *

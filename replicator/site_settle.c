@@ -19,6 +19,7 @@
 #define BACKOFF_MAX_MS (5 * 60 * 1000)
 #define SITE_BACKOFF_MAX_MS (60 * 1000)
 #define FAILING_MANY 4
+#define HURRY_MS 1000
 #define PROBE_FIRST_MS (60 * 1000)
 #define PROBE_MAX_MS (15 * 60 * 1000)
 #define SLOWED_MS 1000
@@ -179,6 +180,8 @@ site_park(struct site *site, struct item *item, const char *reason)
 	note_hashed(&site->names, 'p', note.bucket, note.key, key);
 	if (site_is_noted(site, 'p', note.bucket, note.key) <= 0)
 		site->n_parked++;
+	if (item->source != FROM_PARKED)
+		site_parked_anew(site, clock_monotonic_ms());
 	batch_set(&site->batch, key, buffer_slice(&value));
 	buffer_free(&value);
 	window_settle(&site->window, item);
@@ -187,9 +190,24 @@ site_park(struct site *site, struct item *item, const char *reason)
 
 /* ---- the destination's state ---- */
 
+/* An outage is over: what waits for its own turn need not wait longer. */
+static void
+hurry(struct site *site)
+{
+	uint64_t at_ms = clock_monotonic_ms() + jitter(HURRY_MS);
+	struct item *item;
+
+	for (item = site->window.first; item != NULL; item = item->next)
+		if (item->attempts > 0 && item->not_before_ms > at_ms)
+			item->not_before_ms = at_ms;
+	site_stir(site);
+}
+
 static void
 on_success(struct site *site)
 {
+	if (site->failing >= FAILING_MANY)
+		hurry(site);
 	site->failing = 0;
 	site->not_before_ms = 0;
 	/* A request that was on its way when the path turned out to be
@@ -243,7 +261,9 @@ on_retry(struct site *site, struct item *item, const struct fault *fault,
 
 	site->retries++;
 	item->attempts++;
-	wait = backoff(item->attempts, BACKOFF_MAX_MS);
+	/* Where nobody answered, it is not the object's doing. */
+	wait = backoff(item->attempts,
+	    fault->status == 0 ? SITE_BACKOFF_MAX_MS : BACKOFF_MAX_MS);
 	if (fault->retry_after_ms > 0)
 		wait = fault->retry_after_ms + jitter(BACKOFF_FIRST_MS);
 	item->not_before_ms = now_ms + wait;
