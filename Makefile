@@ -25,7 +25,7 @@ LIBS = $(ROOMS:%=$(BUILD)/%.a)
 SOURCES = $(foreach r,$(ROOMS),$(wildcard $(r)/*.c))
 UNIT = $(patsubst tests/unit/test_%.c,$(BUILD)/tests/test_%,$(wildcard tests/unit/test_*.c))
 FUZZ = $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/fuzz_%,$(wildcard tests/fuzz/fuzz_*.c))
-PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so
+PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so $(BUILD)/tests/later.so
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -53,7 +53,7 @@ $(BUILD)/%.o: %.c
 	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 -include $(SOURCES:%.c=$(BUILD)/%.d)
--include $(wildcard $(BUILD)/tests/unit/*.d $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/bench/*.d)
+-include $(wildcard $(BUILD)/tests/unit/*.d $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/bench/*.d $(BUILD)/tests/replicator/*.d)
 
 ## run            start the server on ./data with a key pair made for it
 run: $(PROGRAM)
@@ -136,6 +136,9 @@ $(BUILD)/tests/record.so: tests/crash/record.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=c17 -O2 -g -Wall -Wextra -shared -fPIC -o $@ $< -ldl -pthread
 $(BUILD)/tests/inject.so: tests/fault/inject.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=c17 -O2 -g -Wall -Wextra -shared -fPIC -o $@ $< -ldl -pthread
+$(BUILD)/tests/later.so: tests/replicator/later.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=c17 -O2 -g -Wall -Wextra -shared -fPIC -o $@ $< -ldl -pthread
 

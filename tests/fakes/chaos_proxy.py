@@ -4,7 +4,9 @@
         proxy.url            # what the client is given
         proxy.cut()          # both directions end at once, new connections are refused
         proxy.mend()
-        proxy.resets = 0.02  # the chance that a piece of data is the connection's last
+        proxy.resets = 0.02  # the chance that a connection is reset when a piece of data comes
+        proxy.tears = 0.02   # the same, in the middle of a piece: of a head, a body, an answer, a record of TLS
+        proxy.flips = 0.02   # the chance that a bit of a piece of a request's body is turned over
 """
 
 import random
@@ -25,10 +27,13 @@ class ChaosProxy:
         self.target = target
         self.random = random.Random(seed)
         self.resets = 0.0        # chance per piece
+        self.tears = 0.0         # chance per piece
+        self.flips = 0.0         # chance per piece
+        self.flipped = self.torn = 0
         self.delay = 0.0         # at most, in seconds, per piece
         self.bytes_per_second = 0
         self.held = None         # a request whose first line has this in it goes no further
-        self.black_hole = False  # takes everything, passes nothing on, closes nothing
+        self.black_hole = False  # connections that are used meanwhile stand still for ever: nothing passes, nothing closes
         self.is_cut = False
         self.passed = 0          # bytes towards the target
         self.cut_at = None       # of those
@@ -112,13 +117,19 @@ class ChaosProxy:
             self._reset(pair)
 
     def _pass_on(self, client, server):
+        swallowed = False
         with selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, client)
             while True:
                 for key, _ in selector.select(1):
-                    data = key.fileobj.recv(PIECE)
-                    if self.black_hole:
+                    data = key.fileobj.recv(min(PIECE, max(100, self.bytes_per_second // 10)) if self.bytes_per_second else PIECE)
+                    swallowed = swallowed or self.black_hole
+                    if swallowed:
+                        if not data:
+                            if key.fileobj is client:
+                                return
+                            selector.unregister(server)
                         continue
                     if not data or self.random.random() < self.resets:
                         return
@@ -132,6 +143,12 @@ class ChaosProxy:
                         self.asked.append((time.monotonic(), line))
                         while self.held is not None and self.held in line and not self.is_cut:
                             time.sleep(0.01)
+                    if upwards and self.flips:
+                        data = self._flip(data)
+                    if self.tears and self.random.random() < self.tears:
+                        self.torn += 1
+                        key.data.sendall(data[:self.random.randrange(len(data))])
+                        return
                     if upwards and self.cut_at is not None and self.passed + len(data) >= self.cut_at:
                         key.data.sendall(data[:max(0, self.cut_at - self.passed)])
                         self.cut()
@@ -142,3 +159,12 @@ class ChaosProxy:
                         key.data.sendall(data)
                         if upwards:
                             self.passed += len(data)
+
+    def _flip(self, data):
+        """Of a body only: what a head says no checksum guards but TLS's."""
+        start = data.find(b"\r\n\r\n") + 4 if REQUEST.match(data) else 0
+        if start >= len(data) or self.random.random() >= self.flips:
+            return data
+        self.flipped += 1
+        at = self.random.randrange(start, len(data))
+        return data[:at] + bytes([data[at] ^ 1 << self.random.randrange(8)]) + data[at + 1:]
