@@ -5,90 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/index.h"
+#include "store/pages_private.h"
 #include "store/stamp.h"
-
-/*
- * A page of LMDB's, in the machine's byte order:
- *
- *	 0  u64  its own number
- *	 8  u16  not used
- *	10  u16  kind: 1 branch, 2 leaf, 4 overflow
- *	12  u16  end of the offsets, 14 u16 begin of the nodes; or of an
- *	         overflow page u32 the number of pages in a row
- *	16  u16  offset of each node, in the order of the keys
- *
- * and a node, padded to an even length:
- *
- *	 0  u32  length of the value, or the low half of a child's number
- *	 4  u16  1: the value is a number of an overflow page, 2: a database;
- *	         or the rest of the child's number
- *	 6  u16  length of the key, which is not used in a branch's first node
- *	 8       key, value
- *
- * A database: {u32, u16 flags, u16 depth, u64 branch pages, leaf pages,
- *overflow pages, entries, root}, in database 1 under its name; of databases 0
- *and 1 in page 0 or 1, whichever is of the transaction: {head, u32 magic, u32
- *version, u64 address, u64 size of the map, both databases, u64 last page, u64
- * transaction}.
- */
-
-#define HEAD_BYTES 16
-#define NODE_BYTES 8
-#define KIND_BRANCH 1
-#define KIND_LEAF 2
-#define KIND_OVERFLOW 4
-#define KIND_META 8
-#define META_MAGIC 0xbeefc0de
-#define META_VERSION 1
-#define NODE_BIG 1
-#define NODE_DB 2 /* the value is a database, in database 1 */
-#define DEPTH_MAX 32
-#define FREE_DBI 0 /* transaction -> pages that are free since */
-#define MAIN_DBI 1
-#define DB_BYTES 48
-#define META_DBS_AT (HEAD_BYTES + 24)
-#define META_TXN_AT (META_DBS_AT + 2 * DB_BYTES + 8)
-
-struct tree {
-	struct pages *pages;
-	MDB_dbi dbi;
-	uint64_t last_page;
-	uint64_t root, branches, leaves, overflows, entries;
-	unsigned depth; /* 0: empty */
-};
-
-/* Keys of a page lie between these; at NULL: no bound. */
-struct bounds {
-	MDB_val low, high; /* low <= keys < high */
-};
-
-static uint16_t
-u16(const uint8_t *p)
-{
-	uint16_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint32_t
-u32(const uint8_t *p)
-{
-	uint32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static uint64_t
-u64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
 
 /* As LMDB orders keys. */
 static int
@@ -108,37 +26,8 @@ compare(const struct tree *t, const MDB_val *a, const MDB_val *b)
 	return a->mv_size < b->mv_size ? -1 : a->mv_size > b->mv_size;
 }
 
-static size_t
-count(const uint8_t *page)
-{
-	return (size_t)(u16(page + 12) - HEAD_BYTES) / 2;
-}
-
-static const uint8_t *
-node(const uint8_t *page, size_t i)
-{
-	return page + u16(page + HEAD_BYTES + 2 * i);
-}
-
-static MDB_val
-key_of(const uint8_t *page, size_t i)
-{
-	const uint8_t *p = node(page, i);
-
-	return (MDB_val){ u16(p + 6), (void *)(uintptr_t)(p + NODE_BYTES) };
-}
-
-static uint64_t
-child(const uint8_t *page, size_t i)
-{
-	const uint8_t *p = node(page, i);
-
-	return u32(p) | (uint64_t)u16(p + 4) << 32;
-}
-
-/* The value of a leaf's node, or NULL and *why. */
-static const uint8_t *
-value_of(const struct tree *t, const uint8_t *page, size_t i, size_t *len,
+const uint8_t *
+pages_value(const struct tree *t, const uint8_t *page, size_t i, size_t *len,
     uint64_t *big, const char **why)
 {
 	const uint8_t *p = node(page, i), *over;
@@ -203,9 +92,8 @@ nodes_fit(const uint8_t *page, size_t bytes, int branch, unsigned flags)
 	return n == 0;
 }
 
-/* A page of the tree by number, with nothing wrong in it; NULL and *why. */
-static const uint8_t *
-look(const struct tree *t, uint64_t number, int branch,
+const uint8_t *
+pages_look(const struct tree *t, uint64_t number, int branch,
     const struct bounds *bounds, const char **why)
 {
 	size_t bytes = t->pages->page_bytes, i, n;
@@ -270,9 +158,8 @@ find_tree(MDB_txn *txn, MDB_dbi dbi, const struct pages *pages)
 	return NULL;
 }
 
-/* 0; 1 when nothing can be looked at; PAGES_BROKEN. */
-static int
-open_tree(MDB_txn *txn, MDB_dbi dbi, struct tree *t)
+int
+pages_open(MDB_txn *txn, MDB_dbi dbi, struct tree *t)
 {
 	MDB_env *env = mdb_txn_env(txn);
 	MDB_envinfo info;
@@ -341,8 +228,8 @@ descend(const struct tree *t, struct way *w, unsigned level, uint64_t number,
 
 	for (;; level++) {
 		branch = level + 1 < t->depth;
-		if ((page = look(t, number, branch, &w->bounds[level], &why)) ==
-		    NULL)
+		if ((page = pages_look(
+			 t, number, branch, &w->bounds[level], &why)) == NULL)
 			return PAGES_BROKEN;
 		w->page[level] = page;
 		w->at[level] = key != NULL ? search(t, page, key, branch)
@@ -368,8 +255,8 @@ look_record(const struct tree *t, const uint8_t *page, size_t i)
 	const char *why;
 	uint64_t big;
 
-	value.mv_data =
-	    (void *)(uintptr_t)value_of(t, page, i, &value.mv_size, &big, &why);
+	value.mv_data = (void *)(uintptr_t)pages_value(
+	    t, page, i, &value.mv_size, &big, &why);
 	if (value.mv_data == NULL || stamp_open(t->dbi, &key, &value) != 0)
 		return PAGES_BROKEN;
 	return 0;
@@ -413,7 +300,7 @@ pages_miss(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key)
 	long at;
 	int rc;
 
-	if ((rc = open_tree(txn, dbi, &t)) != 0)
+	if ((rc = pages_open(txn, dbi, &t)) != 0)
 		return rc == 1 ? 0 : rc;
 	if (t.depth == 0)
 		return t.entries == 0 ? 0 : PAGES_BROKEN;
@@ -453,7 +340,7 @@ pages_enter(MDB_txn *txn, MDB_dbi dbi, const MDB_val *key)
 	if (mdb_env_info(mdb_txn_env(txn), &info) != 0 ||
 	    (size_t)(at - pages->map) / pages->page_bytes > info.me_last_pgno)
 		return 0;
-	if ((rc = open_tree(txn, dbi, &t)) != 0)
+	if ((rc = pages_open(txn, dbi, &t)) != 0)
 		return rc == 1 ? 0 : rc;
 	memset(&w.bounds[0], 0, sizeof(w.bounds[0]));
 	if (t.depth == 0)
@@ -512,159 +399,4 @@ pages_guard(MDB_env *env)
 #else
 	(void)action;
 #endif
-}
-
-/* ---- the heads ---- */
-
-const char *
-pages_heads(MDB_txn *txn)
-{
-	struct pages *pages = mdb_env_get_userctx(mdb_txn_env(txn));
-	uint64_t number[2], last[2];
-	const uint8_t *p, *dbs;
-	int i, newer;
-
-	if (pages == NULL || pages->map == NULL)
-		return NULL;
-	for (i = 0; i < 2; i++) {
-		p = pages->map + (size_t)i * pages->page_bytes;
-		dbs = p + META_DBS_AT;
-		if (u64(p) != (uint64_t)i || u16(p + 10) != KIND_META)
-			return "a head is another page";
-		if (u32(p + HEAD_BYTES) != META_MAGIC ||
-		    u32(p + HEAD_BYTES + 4) != META_VERSION)
-			return "a head is not LMDB's";
-		if (u32(dbs) != pages->page_bytes ||
-		    (u16(dbs + 4) & 0xff) != MDB_INTEGERKEY ||
-		    u16(dbs + DB_BYTES + 4) != 0)
-			return "a head describes its databases wrongly";
-		number[i] = u64(p + META_TXN_AT);
-		last[i] = u64(p + META_TXN_AT - 8);
-	}
-	newer = number[1] > number[0];
-	if (number[newer] - number[!newer] != 1 && number[newer] != 0)
-		return "the heads are not of two transactions in a row";
-	if (last[newer] < last[!newer])
-		return "the newer head says that there are fewer pages";
-	return NULL;
-}
-
-/* ---- all pages ---- */
-
-struct walking {
-	struct tree tree;
-	const struct pages_walk *walk;
-	const char *name;
-	uint64_t branches, leaves, overflows, entries;
-};
-
-static void
-bad(struct walking *w, uint64_t page, const char *why)
-{
-	w->walk->bad(w->walk->arg, w->name, page, why);
-}
-
-/* The pages that a record of database 0 says are free. */
-static void
-walk_free(struct walking *w, uint64_t number, const uint8_t *value, size_t len)
-{
-	uint64_t n = len < 8 ? 0 : u64(value), page;
-	size_t i;
-
-	if (len < 8 || len % 8 != 0 || n > len / 8 - 1) {
-		bad(w, number, "a list of free pages is cut off");
-		return;
-	}
-	for (i = 1; i <= n; i++) {
-		page = u64(value + 8 * i);
-		if (page < 2 || page > w->tree.last_page)
-			bad(w, number, "a free page lies behind the end");
-		else
-			w->walk->mark(w->walk->arg, page, 1);
-	}
-}
-
-static void
-walk_leaf(struct walking *w, uint64_t number, const uint8_t *page)
-{
-	const struct tree *t = &w->tree;
-	const uint8_t *value;
-	const char *why;
-	uint64_t big;
-	size_t i, len, n;
-
-	w->leaves++;
-	for (i = 0; i < count(page); i++) {
-		w->entries++;
-		value = value_of(t, page, i, &len, &big, &why);
-		if (value == NULL) {
-			bad(w, number, why);
-			continue;
-		}
-		if (big != 0) {
-			n = u32(value - HEAD_BYTES + 12);
-			w->overflows += n;
-			w->walk->mark(w->walk->arg, big, n);
-		}
-		if (t->dbi == FREE_DBI)
-			walk_free(w, number, value, len);
-	}
-}
-
-static void
-walk_page(struct walking *w, uint64_t number, unsigned level,
-    const struct bounds *bounds)
-{
-	const struct tree *t = &w->tree;
-	int branch = level + 1 < t->depth;
-	const uint8_t *page;
-	struct bounds b;
-	const char *why;
-	size_t i, n;
-
-	if ((page = look(t, number, branch, bounds, &why)) == NULL) {
-		bad(w, number, why);
-		return;
-	}
-	w->walk->mark(w->walk->arg, number, 1);
-	if (!branch) {
-		walk_leaf(w, number, page);
-		return;
-	}
-	w->branches++;
-	n = count(page);
-	for (i = 0; i < n; i++) {
-		b = *bounds;
-		if (i > 0)
-			b.low = key_of(page, i);
-		if (i + 1 < n)
-			b.high = key_of(page, i + 1);
-		walk_page(w, child(page, i), level + 1, &b);
-	}
-}
-
-int
-pages_walk(MDB_txn *txn, MDB_dbi dbi, const struct pages_walk *walk)
-{
-	struct walking w = { .walk = walk };
-	struct bounds all = { { 0, NULL }, { 0, NULL } };
-	int rc;
-
-	w.name = dbi == FREE_DBI ? "free pages"
-	    : dbi == MAIN_DBI    ? "databases"
-				 : index_db_name(dbi - INDEX_DBI_FIRST);
-	if ((rc = open_tree(txn, dbi, &w.tree)) == 1)
-		return -1;
-	if (rc != 0) {
-		bad(&w, 0, "there is no way into it");
-		return 0;
-	}
-	if (w.tree.depth > 0)
-		walk_page(&w, w.tree.root, 0, &all);
-	if (w.branches != w.tree.branches || w.leaves != w.tree.leaves ||
-	    w.overflows != w.tree.overflows || w.entries != w.tree.entries)
-		bad(&w, w.tree.root,
-		    "it is not of as many pages and records as"
-		    " it says");
-	return 0;
 }
