@@ -135,19 +135,17 @@ def test_a_delete_goes_when_its_time_has_come_by_the_setting(restored):
     r = restored("--hold-time", "4s")
     assert r.hold()["keep_seconds"] == 4
     began = time.monotonic()
-    r.delete(5)
-    assert "k5" in r.outside()
-    harness.wait_until("the delete", lambda: "k5" not in r.outside(), 30)
+    r.s3.delete_object(Bucket="bucket", Key="k5")
+    harness.wait_until("the delete", lambda: "k5" not in r.outside(), 60)
     assert time.monotonic() - began > 3.9 and r.hold()["active"]
     # Those that are to wait do so, though the hold has ended.
-    r.near.args[-1] = "6s"
+    r.near.args[-1] = "8s"
     r.near.restart()
     began = time.monotonic()
     r.delete(6)
-    assert r.end("--kept", "wait").returncode == 0
-    assert "k6" in r.outside()
-    harness.wait_until("the delete", lambda: "k6" not in r.outside(), 30)
-    assert time.monotonic() - began > 5.5
+    assert r.end("--kept", "wait").returncode == 0 and not r.hold()["active"]
+    harness.wait_until("the delete", lambda: "k6" not in r.outside(), 60)
+    assert time.monotonic() - began > 7.5
 
 
 def test_an_undelete_that_cannot_reach_the_place_keeps_the_delete_back(restored):
@@ -261,10 +259,10 @@ def test_deletes_are_put_off_and_the_brake_keeps_all_of_them(pair):
     """With a delay none of an unusual number has left when the brake acts, however slowly they came."""
     near, far = pair
     s3 = fill(near, far, "--delete-delay", "3s", n=300)
+    began = time.monotonic()
     s3.delete_object(Bucket="bucket", Key="k0000")
-    harness.wait_until("it to be put off", lambda: destination(near)["kept_back"] == 1, 30)
-    assert len(outside(far)) == 300
-    harness.wait_until("the delete", lambda: len(outside(far)) == 299, 30)
+    harness.wait_until("the delete", lambda: len(outside(far)) == 299, 60)
+    assert time.monotonic() - began > 2.9
     cli("destination", "set", "far", "--data", near.data, "--delete-delay", "1h")
     for i in range(1, 140):
         s3.delete_object(Bucket="bucket", Key=f"k{i:04}")
@@ -338,7 +336,7 @@ def test_no_more_is_sent_than_the_limit_says(pair):
     assert time.monotonic() - began > 2.5
     cli("destination", "set", "far", "--data", near.data, "--bytes-per-second", "0")
     began = time.monotonic()
-    for i in range(4):
+    for i in range(64):
         s3.put_object(Bucket="bucket", Key=f"more{i}", Body=os.urandom(1 << 20))
     wait_settled(near)
-    assert time.monotonic() - began < 2.5
+    assert time.monotonic() - began < 50

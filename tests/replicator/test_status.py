@@ -276,13 +276,13 @@ def test_wait_shows_the_first_copy_and_ends_when_it_is_there_or_cannot_be(pair):
     near, far, link = pair
     s3 = client(near)
     cli("destination", "remove", "far", "--data", near.data)
-    for i in range(30):
+    for i in range(80):
         s3.put_object(Bucket="bucket", Key=f"k{i:02}", Body=os.urandom(100_000))
     cli("destination", "add", "far", "--data", near.data, "--provider", "s3", "--endpoint", link.url, "--bucket", "outside", "--path",
         "anew", "--access-key-id", far.access_key, "--secret-access-key-file", "-", "--bytes-per-second", "1MiB", stdin=far.secret_key)
     shown, exit_status = on_terminal("destination", "wait", "far", "--data", near.data)
-    assert exit_status == 0 and re.search(r"\[#*\.+\]\s+\d+ %  \d+ of 30  seeding, ", shown)
-    assert len(keys(client(far), "outside", "anew/bucket/")) == 30
+    assert exit_status == 0 and re.search(r"\[#*\.+\]\s+\d+ %  \d+ of 80  seeding, ", shown)
+    assert len(keys(client(far), "outside", "anew/bucket/")) == 80
     cli("destination", "pause", "far", "--data", near.data)
     done = subprocess.run([str(harness.BINARY), "destination", "wait", "far", "--data", str(near.data)], capture_output=True, text=True)
     assert done.returncode == 1 and "far is paused: paused by a person" in done.stderr
