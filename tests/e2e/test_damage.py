@@ -156,6 +156,34 @@ def test_a_flipped_bit_of_the_index_is_found_and_never_answered_from(new_server,
     server.stop()
 
 
+def test_what_has_a_damaged_record_can_be_deleted_or_written_again(new_server):
+    server = new_server(args=["--scrub-rate", "0", "--copy-interval", "0s"]).start()
+    server.sound = False
+    s3 = client_for(server)
+    s3.create_bucket(Bucket="bucket")
+    for key in ("deleted", "replaced", "sound"):
+        s3.put_object(Bucket="bucket", Key=key, Body=b"before", Metadata={"mark": f"needle-{key}"})
+    data = server.data / "index" / "data.mdb"
+    index = data.read_bytes()
+    for key in (b"deleted", b"replaced"):
+        for found in re.finditer(b"needle-" + key, index):
+            flip(data, found.start())
+    for key in ("deleted", "replaced"):
+        with pytest.raises(botocore.exceptions.ClientError) as refused:
+            s3.get_object(Bucket="bucket", Key=key)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    with pytest.raises(botocore.exceptions.ClientError):
+        s3.list_objects_v2(Bucket="bucket")
+    assert s3.get_object(Bucket="bucket", Key="sound")["Body"].read() == b"before"
+
+    s3.delete_object(Bucket="bucket", Key="deleted")
+    s3.put_object(Bucket="bucket", Key="replaced", Body=b"after")
+    assert s3.get_object(Bucket="bucket", Key="replaced")["Body"].read() == b"after"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket="bucket")["Contents"]] == ["replaced", "sound"]
+    assert server.log().count("gives way to what comes now") == 2
+    server.stop()
+
+
 def test_a_server_without_its_index_does_not_start_and_removes_nothing(new_server):
     server = new_server().start()
     s3 = client_for(server)
