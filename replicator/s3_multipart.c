@@ -332,19 +332,33 @@ done:
 	return rc;
 }
 
+/* That a store cannot list them, or not for us, is no reason to send nothing.
+ */
 static int
-abort_one(struct s3_session *s, struct slice key, const char *state,
+abort_all(struct s3_session *s, struct slice key, struct fault *fault)
+{
+	if (s3_uploads_end(s, key, 1, INT64_MAX, fault) == 0)
+		return 0;
+	if (fault->kind == FAULT_RETRY && fault->status == 0)
+		return -1;
+	*fault = (struct fault)FAULT_INIT;
+	return 0;
+}
+
+int
+s3_abort(void *session, struct slice key, const struct remote_upload *upload,
     struct fault *fault)
 {
+	struct s3_session *s = session;
 	struct s3_request req = {
 		.op = S3_ABORT, .method = "DELETE", .key = key
 	};
-	struct remote_upload upload = { .part_bytes = 0 };
 	struct buffer query = BUFFER_INIT;
 	int rc;
 
-	snprintf(upload.state, sizeof(upload.state), "%s", state);
-	add_upload_id(&query, &upload);
+	if (upload->state[0] == '\0')
+		return abort_all(s, key, fault);
+	add_upload_id(&query, upload);
 	if (query.failed)
 		return fault_set(fault, FAULT_RETRY, "There is no memory.");
 	req.query = query.at;
@@ -353,89 +367,4 @@ abort_one(struct s3_session *s, struct slice key, const char *state,
 		rc = 0;
 	buffer_free(&query);
 	return rc;
-}
-
-/* The names of a key's unfinished uploads. */
-struct unfinished {
-	const char *key; /* with the path */
-	int is_its;
-	char id[REMOTE_STATE_BYTES];
-	struct buffer ids; /* each with its NUL */
-};
-
-static int
-see_unfinished(const struct xml_element *e, void *arg)
-{
-	static const char at[] = "ListMultipartUploadsResult/Upload";
-	struct unfinished *u = arg;
-	const char *leaf = e->path + sizeof(at) - 1;
-
-	if (strncmp(e->path, at, sizeof(at) - 1) != 0)
-		return 0;
-	if (strcmp(leaf, "/Key") == 0)
-		u->is_its = e->text.len == strlen(u->key) &&
-		    memcmp(e->text.at, u->key, e->text.len) == 0;
-	else if (strcmp(leaf, "/UploadId") == 0)
-		refusal_take(u->id, sizeof(u->id), e->text);
-	if (leaf[0] != '\0')
-		return 0;
-	if (u->is_its && u->id[0] != '\0')
-		buffer_add(&u->ids, u->id, strlen(u->id) + 1);
-	u->is_its = 0;
-	u->id[0] = '\0';
-	return 0;
-}
-
-/* Ends what a key has of them. That a store cannot list them, or not for us, is
- * no reason to send nothing. */
-static int
-abort_all(struct s3_session *s, struct slice key, struct fault *fault)
-{
-	struct s3_request req = { .op = S3_LIST_UPLOADS, .method = "GET" };
-	struct unfinished u = { .is_its = 0 };
-	struct buffer whole = BUFFER_INIT, query = BUFFER_INIT;
-	char encoded[3 * KEY_MAX_BYTES + 1];
-	const char *id;
-	int rc = 0;
-
-	buffer_add_text(&whole, s->shared->path);
-	buffer_add_slice(&whole, key);
-	buffer_add_u8(&whole, '\0');
-	if (whole.failed || whole.len > KEY_MAX_BYTES + 1)
-		goto done;
-	uri_encode(whole.at, whole.len - 1, 0, encoded);
-	buffer_printf(&query, "prefix=%s&uploads=", encoded);
-	buffer_add_u8(&query, '\0');
-	if (query.failed)
-		goto done;
-	u.key = whole.at;
-	req.query = query.at;
-	if (s3_send(s, &req, fault) != 0) {
-		if (fault->kind == FAULT_RETRY && fault->status == 0) {
-			rc = -1;
-			goto done;
-		}
-		*fault = (struct fault)FAULT_INIT;
-		goto done;
-	}
-	if (xml_read(buffer_slice(&s->call.answer), see_unfinished, &u) != 0 ||
-	    u.ids.failed)
-		goto done;
-	for (id = u.ids.at; rc == 0 && id < u.ids.at + u.ids.len;
-	     id += strlen(id) + 1)
-		rc = abort_one(s, key, id, fault);
-done:
-	buffer_free(&u.ids);
-	buffer_free(&whole);
-	buffer_free(&query);
-	return rc;
-}
-
-int
-s3_abort(void *session, struct slice key, const struct remote_upload *upload,
-    struct fault *fault)
-{
-	if (upload->state[0] == '\0')
-		return abort_all(session, key, fault);
-	return abort_one(session, key, upload->state, fault);
 }

@@ -164,6 +164,12 @@ int s3_remove(void *, struct slice key, struct fault *);
 int s3_retag(void *, const struct remote_object *, struct fault *);
 int s3_probe(void *, probe_visit *, void *arg, struct fault *);
 
+/* Ends unfinished uploads of the key, or (not exactly) of all keys that begin
+ * with it, that were begun before then by the store's clock; among the first
+ * 1,000 that it lists. */
+int s3_uploads_end(struct s3_session *, struct slice key, int exactly,
+    int64_t before_ms, struct fault *);
+
 /* Who the credentials are, as STS says: an ARN; -1 when it cannot be told. */
 int s3_identity(struct s3_session *, char *arn, size_t room);
 /* The rows about rules of the bucket that would bite: never a failure. */

@@ -172,76 +172,14 @@ remove_version(
 	return s3_send(session, &req, fault);
 }
 
-/* Uploads that a listing of them names. */
-struct uploads {
-	const char *path; /* of the destination */
-	int64_t before_ms;
-	char key[256], id[REMOTE_STATE_BYTES];
-	int64_t begun_ms;
-	struct buffer found; /* key and id, NUL-terminated, in turn */
-};
-
-static int
-take_upload(const struct xml_element *e, void *arg)
-{
-	static const char at[] = "ListMultipartUploadsResult/Upload";
-	struct uploads *u = arg;
-	size_t path_len = strlen(u->path);
-	const char *leaf = e->path + sizeof(at) - 1;
-
-	if (strncmp(e->path, at, sizeof(at) - 1) != 0)
-		return 0;
-	if (strcmp(leaf, "/Key") == 0)
-		refusal_take(u->key, sizeof(u->key), e->text);
-	else if (strcmp(leaf, "/UploadId") == 0)
-		refusal_take(u->id, sizeof(u->id), e->text);
-	else if (strcmp(leaf, "/Initiated") == 0 &&
-	    clock_parse_iso8601(e->text.at, e->text.len, &u->begun_ms) != 0)
-		u->begun_ms = INT64_MAX;
-	if (leaf[0] != '\0')
-		return 0;
-	if (strncmp(u->key, u->path, path_len) == 0 &&
-	    strncmp(u->key + path_len, PROBE_PREFIX, strlen(PROBE_PREFIX)) ==
-		0 &&
-	    u->id[0] != '\0' && u->begun_ms < u->before_ms) {
-		buffer_add(&u->found, u->key + path_len,
-		    strlen(u->key + path_len) + 1);
-		buffer_add(&u->found, u->id, strlen(u->id) + 1);
-	}
-	u->key[0] = u->id[0] = '\0';
-	u->begun_ms = INT64_MAX;
-	return 0;
-}
-
 /* Where that may be looked at; a store that cannot list them has none. */
 static void
 sweep_uploads(void *session, int64_t before_ms)
 {
-	struct s3_session *s = session;
-	struct s3_request req = { .op = S3_LIST_UPLOADS, .method = "GET" };
-	struct uploads u = { .path = s->shared->path,
-		.before_ms = before_ms,
-		.begun_ms = INT64_MAX };
-	struct remote_upload upload = { .part_bytes = 0 };
 	struct fault ignored = FAULT_INIT;
-	char encoded[3 * 640], query[3 * 640 + 32];
-	char prefix[640];
-	const char *at, *id;
 
-	snprintf(prefix, sizeof(prefix), "%s" PROBE_PREFIX, s->shared->path);
-	uri_encode(prefix, strlen(prefix), 0, encoded);
-	snprintf(query, sizeof(query), "prefix=%s&uploads=", encoded);
-	req.query = query;
-	if (s3_send(s, &req, &ignored) == 0 &&
-	    xml_read(buffer_slice(&s->call.answer), take_upload, &u) == 0 &&
-	    !u.found.failed && u.found.len > 0)
-		for (at = u.found.at; at < u.found.at + u.found.len;
-		     at = id + strlen(id) + 1) {
-			id = at + strlen(at) + 1;
-			snprintf(upload.state, sizeof(upload.state), "%s", id);
-			s3_abort(s, slice_text(at), &upload, &ignored);
-		}
-	buffer_free(&u.found);
+	(void)s3_uploads_end(
+	    session, SLICE_LITERAL(PROBE_PREFIX), 0, before_ms, &ignored);
 }
 
 int
