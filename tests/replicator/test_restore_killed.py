@@ -14,7 +14,7 @@ from test_node_loss import lose, progress, restore
 from test_restore import complete_keys
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "5"))
-PLACES = os.environ.get("HOLDFAST_KILL_PLACES", "holdfast").split()
+PLACES = os.environ.get("HOLDFAST_RESTORE_PLACES", "holdfast").split()
 pytestmark = pytest.mark.timeout(100 + 15 * KILLS)
 MIB = 1 << 20
 
