@@ -235,6 +235,7 @@ import_key(struct replicator *r, const char *name, struct slice bucket,
     struct slice key, struct fault *fault)
 {
 	struct buffer remote = BUFFER_INIT;
+	struct fault none = FAULT_INIT;
 	struct error err = ERROR_INIT;
 	struct entry *e;
 	struct lent *l;
@@ -261,6 +262,9 @@ import_key(struct replicator *r, const char *name, struct slice bucket,
 	buffer_add_slice(&remote, key);
 	if (remote.failed)
 		fault_set(fault, FAULT_RETRY, "no memory");
+	else if (destination_check_key(
+		     l->destination, buffer_slice(&remote), &none) != 0)
+		rc = 0; /* it cannot be there */
 	else
 		rc = adopt(
 		    r, name, l, buffer_slice(&remote), bucket, key, fault);

@@ -270,11 +270,14 @@ replicator_restore(struct replicator *r, const char *name, int take_over,
 	failed = settings == NULL || refused_now(r, settings, take_over, err) ||
 	    begin_restore(r, name, settings, begin, err) != 0;
 	settings_free(settings);
-	if (failed) {
+	/* Once the path is taken there is no way back: the next start goes on.
+	 */
+	if (failed && !importer_needs(r, name)) {
 		store_set_incomplete(r->store, 0);
 		atomic_store(&r->restoring, 0);
-		return -1;
 	}
+	if (failed)
+		return -1;
 	audit_write(r->dir, who, "destination.restore", name, NULL);
 	return 0;
 }
