@@ -59,6 +59,23 @@ own_path(struct replicator *r, const char *name, const struct settings *s,
 	return failed ? -1 : 0;
 }
 
+/* Its site may have gone past buckets that were made since the restore began,
+ * and the journal may have been trimmed behind it. */
+static uint64_t
+watermark_of(struct replicator *r, const struct note_names *names)
+{
+	struct buffer value = BUFFER_INIT;
+	char key[NOTE_KEY_BYTES];
+	uint64_t watermark = 0;
+
+	note_plain(names, 'w', key);
+	if (store_note(r->store, slice_text(key), &value, NULL) == 0 &&
+	    value.len >= 9)
+		watermark = be64_get((const uint8_t *)value.at + 1);
+	buffer_free(&value);
+	return watermark;
+}
+
 /* All that is there counts as published. */
 static int
 adopt_site(
@@ -67,11 +84,14 @@ adopt_site(
 	struct note_batch batch = { 0 };
 	struct site *site;
 	char key[NOTE_KEY_BYTES];
+	uint64_t durable;
 	int failed;
 
 	if ((site = calloc(1, sizeof(*site))) == NULL)
 		return error_nomem(err);
 	note_names_set(&site->names, e->name);
+	if ((durable = watermark_of(r, &site->names)) > begin)
+		begin = durable;
 	site->store = r->store;
 	site->claimed = 1;
 	site->consistent_at = begin;

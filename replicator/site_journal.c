@@ -109,7 +109,7 @@ site_count_journal(struct site *site)
 	check_brake(site);
 	/* A batch of deletes is seen whole before its first goes out. */
 	site->counting = c.n > COUNT_BATCH;
-	return 1;
+	return c.n > 0;
 }
 
 /* ---- into the window ---- */
