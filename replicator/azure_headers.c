@@ -185,6 +185,10 @@ azure_object_metadata(
 	add_fact(headers, &bytes, OWN "version", number);
 	snprintf(number, sizeof(number), "%" PRId64, o->mtime_ms);
 	add_fact(headers, &bytes, OWN "mtime", number);
+	if (o->has_crc32c) {
+		snprintf(number, sizeof(number), "%08" PRIx32, o->crc32c);
+		add_fact(headers, &bytes, OWN "crc32c", number);
+	}
 	if (o->etag[0] != '\0')
 		add_fact(headers, &bytes, OWN "etag", o->etag);
 	if (o->parts[0] != '\0')
@@ -370,6 +374,9 @@ read_meta(struct reading *r, struct slice name, struct slice value)
 		unquote(value, st->original_etag, sizeof(st->original_etag));
 	else if (slice_is(name, OWN "parts"))
 		unquote(value, st->parts, sizeof(st->parts));
+	else if (slice_is(name, OWN "crc32c"))
+		st->has_original_crc32c =
+		    remote_crc32c_parse(value, &st->original_crc32c) == 0;
 	else if (slice_is(name, OWN "notype"))
 		r->no_type = 1;
 	else if (slice_is(name, OWN "side"))

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/encode.h"
 #include "base/error.h"
 #include "replicator/destination.h"
 #include "replicator/fields.h"
@@ -191,4 +192,15 @@ void *
 destination_call(struct destination_session *s)
 {
 	return s->call;
+}
+
+int
+remote_crc32c_parse(struct slice text, uint32_t *crc32c)
+{
+	uint8_t bytes[4];
+
+	if (text.len != 8 || hex_decode(text.at, 8, bytes, sizeof(bytes)) != 0)
+		return -1;
+	*crc32c = be32_get(bytes);
+	return 0;
 }

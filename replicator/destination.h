@@ -70,6 +70,8 @@ struct remote_object {
 	uint8_t md5[16];
 	uint64_t version;               /* the store's version number */
 	char parts[REMOTE_PARTS_BYTES]; /* replicator/parts.h; "": none */
+	int has_crc32c; /* of all bytes; asked for where the MD5 is not known */
+	uint32_t crc32c;
 };
 
 /* What a destination says of an object. Slices point into `memory`. */
@@ -85,6 +87,8 @@ struct remote_stat {
 	int has_md5, has_crc32c;
 	uint8_t md5[16];
 	uint32_t crc32c;
+	int has_original_crc32c; /* ours, from its metadata */
+	uint32_t original_crc32c;
 	int archived;
 	char storage_class[24]; /* "GLACIER", "Archive"; empty: usual */
 	int side_lost;          /* attributes are missing that were outside the
@@ -270,6 +274,10 @@ void *destination_call(struct destination_session *);
 #define REMOTE_META_MTIME "holdfast-mtime" /* milliseconds */
 #define REMOTE_META_VERSION "holdfast-version"
 #define REMOTE_META_PARTS "holdfast-parts"
+/* Of a multipart object, whose ETag is no MD5: 8 hex digits. */
+#define REMOTE_META_CRC32C "holdfast-crc32c"
+/* 0, or -1 when it is none. */
+int remote_crc32c_parse(struct slice text, uint32_t *crc32c);
 /* Tags as "name=value&..." where the destination has none. What does not fit at
  * all: side_object.h. */
 #define REMOTE_META_TAGS "holdfast-tags"

@@ -172,6 +172,10 @@ take_fact(struct reading *r, const char *name, const char *value)
 		r->st->version = number;
 	else if (strcmp(name, REMOTE_META_PARTS) == 0)
 		take(r->st->parts, sizeof(r->st->parts), value);
+	else if (strcmp(name, REMOTE_META_CRC32C) == 0)
+		r->st->has_original_crc32c =
+		    remote_crc32c_parse(
+			slice_text(value), &r->st->original_crc32c) == 0;
 	else if (strcmp(name, REMOTE_META_SIDE) == 0)
 		r->side = 1;
 	else if (strcmp(name, REMOTE_META_TAGS) == 0)

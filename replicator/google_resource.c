@@ -93,6 +93,10 @@ add_facts(struct writing *w, const struct remote_object *o)
 	add_fact(w, REMOTE_META_VERSION, number);
 	if (o->parts[0] != '\0')
 		add_fact(w, REMOTE_META_PARTS, o->parts);
+	if (o->has_crc32c) {
+		snprintf(number, sizeof(number), "%08" PRIx32, o->crc32c);
+		add_fact(w, REMOTE_META_CRC32C, number);
+	}
 	if (is_kopias(o->key) && o->mtime_ms > 0 &&
 	    o->mtime_ms < INT64_MAX / 1000000) {
 		snprintf(

@@ -153,6 +153,9 @@ take_facts(struct adopt_object *a, const struct remote_stat *stat,
 	a->has_md5 = rec->parts == 0;
 	*sizes = parts_sizes(stat->parts, rec->parts, rec->size);
 	a->part_sizes = *sizes;
+	a->has_crc32c = stat->has_original_crc32c || stat->has_crc32c;
+	a->crc32c =
+	    stat->has_original_crc32c ? stat->original_crc32c : stat->crc32c;
 	return 0;
 }
 

@@ -61,6 +61,10 @@ add_facts(const struct remote_object *o, struct buffer *headers, size_t *used)
 	add_fact(headers, REMOTE_META_VERSION, number, used);
 	if (o->parts[0] != '\0')
 		add_fact(headers, REMOTE_META_PARTS, o->parts, used);
+	if (o->has_crc32c) {
+		snprintf(number, sizeof(number), "%08" PRIx32, o->crc32c);
+		add_fact(headers, REMOTE_META_CRC32C, number, used);
+	}
 }
 
 static void

@@ -138,6 +138,9 @@ take_fact(struct parsing *p, struct slice name, struct slice value)
 		snprintf(p->st->parts, sizeof(p->st->parts), "%.*s",
 		    (int)(value.len < REMOTE_PARTS_BYTES ? value.len : 0),
 		    value.at);
+	else if (slice_is_nocase(name, REMOTE_META_CRC32C))
+		p->st->has_original_crc32c =
+		    remote_crc32c_parse(value, &p->st->original_crc32c) == 0;
 	else if (slice_is_nocase(name, REMOTE_META_SIDE))
 		p->side = 1;
 	else if (slice_is_nocase(name, REMOTE_META_TAGS))

@@ -156,6 +156,15 @@ sending_begin(struct sending *s, struct site *site, const struct item *item,
 	return 0;
 }
 
+void
+sending_sum(struct sending *s)
+{
+	if (!s->object.has_md5 && s->record.extent != 0)
+		s->object.has_crc32c =
+		    content_sum(s->site->store, s->record.extent,
+			&s->object.crc32c) == 0;
+}
+
 int
 sending_open(struct sending *s, struct fault *fault)
 {

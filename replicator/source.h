@@ -37,6 +37,8 @@ struct sending {
  * (any more); -1 and *fault. sending_end() in every case. */
 int sending_begin(struct sending *, struct site *, const struct item *,
     int current, struct fault *);
+/* Takes the sum of all bytes along where the object has no MD5. */
+void sending_sum(struct sending *);
 /* Opens the content. 0; 1 when it is gone; -1 and *fault. */
 int sending_open(struct sending *, struct fault *);
 void sending_end(struct sending *);

@@ -51,6 +51,7 @@ put_whole(struct site *site, struct destination_session *session,
 
 	if ((rc = sending_open(s, fault)) != 0)
 		return rc > 0 ? OUTCOME_GONE : OUTCOME_FAULT;
+	sending_sum(s);
 	rc = site->table->put(
 	    destination_call(session), &s->object, &s->source, 0, fault);
 	*bytes = s->object.size;
@@ -138,6 +139,7 @@ tag_entry(struct site *site, struct destination_session *session,
 	if (stat.version != s.object.version &&
 	    (stat.version != 0 || stat.size != s.object.size))
 		goto out;
+	sending_sum(&s);
 	failed =
 	    site->table->retag(destination_call(session), &s.object, fault);
 	outcome = outcome_of(failed);
@@ -335,6 +337,7 @@ begin_upload(struct site *site, struct destination_session *session,
 	if (resumed == 0 && site->limits.abort_finds &&
 	    remember_upload(site, item, s, fault) != 0)
 		return OUTCOME_FAULT;
+	sending_sum(s);
 	if (site->table->begin(
 		destination_call(session), &s->object, &u->remote, fault) != 0)
 		return OUTCOME_FAULT;
@@ -422,6 +425,7 @@ finish_upload(struct site *site, struct destination_session *session,
 		outcome = OUTCOME_ANEW;
 		goto out;
 	}
+	sending_sum(s);
 	if (site->table->finish(destination_call(session), &s->object, &remote,
 		c.parts, c.n, fault) == 0)
 		outcome = OUTCOME_DONE;

@@ -22,6 +22,9 @@ put_remote(struct store_txn *txn, const struct adopt_object *a, uint64_t offset,
 	*id = 0;
 	if (size == 0)
 		return 0;
+	/* Of all of the object, which a part is not. */
+	content.has_sum = a->has_crc32c && size == a->record.size;
+	content.crc32c = a->crc32c;
 	if (a->has_md5 && a->record.parts == 0)
 		content.md5 = (struct slice){ (const char *)a->record.md5,
 			sizeof(a->record.md5) };

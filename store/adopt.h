@@ -22,6 +22,8 @@ struct adopt_object {
 	struct object_record record;
 	struct slice place; /* what the remote knows the content by */
 	int has_md5;        /* record.md5 is that of all bytes */
+	int has_crc32c;
+	uint32_t crc32c; /* of all bytes */
 	/* Of record.parts parts, which come to the size; NULL: not known. */
 	const uint64_t *part_sizes;
 	int added; /* out: 0: the key has an object, or had one deleted */

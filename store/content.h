@@ -83,6 +83,10 @@ int content_name(struct content *, struct slice bucket, struct slice key);
  * waits, waits for the network (store_far_workers()). */
 int content_is_away(const struct content *);
 
+/* The CRC32C of all bytes, from the sums of their blocks, without reading them.
+ * 0; 1 when it is not known here. Waits for the disk. */
+int content_sum(struct store *, uint64_t extent, uint32_t *crc32c);
+
 #define CONTENT_BLOCK_BYTES (64 * 1024)
 #define CONTENT_WOULD_BLOCK (-2)
 

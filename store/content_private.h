@@ -24,7 +24,8 @@ struct piece {
 	struct extent_reader *file; /* EXTENT_FILE, opened when first read */
 	struct far *far;            /* EXTENT_REMOTE, made when first read */
 	uint64_t place_offset;
-	int has_md5;
+	int has_md5, has_sum;
+	uint32_t crc32c; /* of all bytes, with has_sum */
 	uint8_t md5[MD5_BYTES];
 };
 

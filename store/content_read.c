@@ -104,6 +104,8 @@ piece_take(struct store *store, struct piece *p, uint64_t id,
 	if (rec->kind == EXTENT_REMOTE) {
 		buffer_add_slice(&p->bytes, rec->place);
 		p->place_offset = rec->place_offset;
+		p->has_sum = rec->has_sum;
+		p->crc32c = rec->crc32c;
 		p->has_md5 = rec->md5.len == sizeof(p->md5);
 		if (p->has_md5)
 			memcpy(p->md5, rec->md5.at, sizeof(p->md5));

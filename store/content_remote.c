@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "store/adopt.h"
 #include "store/away.h"
 #include "store/content_private.h"
@@ -16,10 +16,10 @@
  *
  * - Where the block table is here (of what was here once), block by block.
  * - Small ones are fetched whole and verified first, and kept if there is room.
- * - Of larger ones without a table, whose MD5 is known, a reader of everything
- *   gets the bytes as they come, and the last of them only when the MD5 is
- *   right. For a reader of less they are fetched first, or, where the disk has
- *   no room, read once for the table.
+ * - Of larger ones without a table, whose MD5 or CRC32C is known, a reader of
+ *   everything gets the bytes as they come, and the last of them only when it
+ *   is right. For a reader of less they are fetched first, or, where the disk
+ * has no room, read once for the table.
  * - Where nothing is known of the bytes they are taken as they are.
  */
 
@@ -29,7 +29,10 @@
 struct far {
 	struct away away;
 	struct extent_reader *table;
-	struct digest *sum; /* of bytes [0, summed) */
+	/* What is known of all bytes, taken of [0, summed). */
+	int sums;
+	struct digest *md5;
+	uint32_t crc32c;
 	uint64_t summed;
 	char *chunk; /* what was read last, verified */
 	uint64_t chunk_begin;
@@ -43,7 +46,7 @@ far_close(struct far *f)
 		return;
 	away_close(&f->away);
 	extent_close(f->table);
-	digest_free(f->sum);
+	digest_free(f->md5);
 	free(f->chunk);
 	free(f);
 }
@@ -122,12 +125,13 @@ prepare(struct content *c, uint64_t offset, uint64_t end, struct error *err)
 			return rc;
 	} else if (f->table != NULL) {
 		tier_want(c->store, content_bucket(c), content_key(c), 0);
-	} else if (p->has_md5) {
+	} else if (p->has_md5 || p->has_sum) {
 		if (offset != 0 || end != p->size)
 			return fetch(c, 1, err);
-		if ((f->sum = digest_new(DIGEST_MD5)) == NULL)
-			return error_nomem(err);
+		f->sums = 1;
 	}
+	if ((f->md5 = digest_new(DIGEST_MD5)) == NULL)
+		return error_nomem(err);
 	f->room =
 	    p->size <= READ_WHOLE_BYTES ? (size_t)p->size : READ_THROUGH_BYTES;
 	if ((f->chunk = malloc(f->room)) == NULL)
@@ -135,13 +139,23 @@ prepare(struct content *c, uint64_t offset, uint64_t end, struct error *err)
 	return 0;
 }
 
+/* All bytes were summed. */
 static int
-check_md5(struct content *c, const uint8_t md5[MD5_BYTES], struct error *err)
+check_sums(struct content *c, struct error *err)
 {
-	if (memcmp(md5, c->piece.md5, MD5_BYTES) == 0)
-		return 0;
-	return error_set(err, ERR_DAMAGED,
-	    "the copy outside does not have the MD5 that its object has");
+	struct piece *p = &c->piece;
+	uint8_t md5[MD5_BYTES];
+
+	digest_final(p->far->md5, md5);
+	if (p->has_md5 && memcmp(md5, p->md5, MD5_BYTES) != 0)
+		return error_set(err, ERR_DAMAGED,
+		    "the copy outside does not have the MD5 that its object "
+		    "has");
+	if (p->has_sum && p->far->crc32c != p->crc32c)
+		return error_set(err, ERR_DAMAGED,
+		    "the copy outside has the CRC32C %08x, expected %08x",
+		    p->far->crc32c, p->crc32c);
+	return 0;
 }
 
 /* Whether bytes [at, at + len) are right, as far as that can be told. */
@@ -150,7 +164,6 @@ verify(struct content *c, uint64_t at, size_t len, struct error *err)
 {
 	struct piece *p = &c->piece;
 	struct far *f = p->far;
-	uint8_t md5[MD5_BYTES];
 	size_t done, n;
 
 	if (f->table != NULL) {
@@ -165,17 +178,14 @@ verify(struct content *c, uint64_t at, size_t len, struct error *err)
 		}
 		return 0;
 	}
-	if (f->sum != NULL) {
-		digest_update(f->sum, f->chunk, len);
-		f->summed += len;
-		if (f->summed < p->size)
-			return 0;
-		digest_final(f->sum, md5);
-	} else if (p->has_md5)
-		digest_once(DIGEST_MD5, f->chunk, len, md5);
-	else
-		return 0;
-	return check_md5(c, md5, err);
+	if (at == 0) {
+		digest_reset(f->md5);
+		f->crc32c = 0;
+	}
+	digest_update(f->md5, f->chunk, len);
+	f->crc32c = crc32c(f->crc32c, f->chunk, len);
+	f->summed = at + len;
+	return f->summed == p->size ? check_sums(c, err) : 0;
 }
 
 /* Where to begin so that what comes can be verified: 0, or PIECE_CHANGED. */
@@ -189,14 +199,11 @@ begin_at(struct content *c, uint64_t offset, uint64_t *at, struct error *err)
 		*at -= offset % EXTENT_BLOCK_BYTES;
 	else if (f->room == c->piece.size)
 		*at = 0;
-	else if (f->sum != NULL && offset != f->summed) {
-		if (offset != 0) {
-			if (content_refresh(c, err) != 0)
-				return -1;
-			return PIECE_CHANGED;
-		}
-		digest_reset(f->sum);
-		f->summed = 0;
+	else if (f->sums && offset != f->summed && offset != 0) {
+		/* Not in their order: the table is needed. */
+		if (content_refresh(c, err) != 0)
+			return -1;
+		return PIECE_CHANGED;
 	}
 	return 0;
 }

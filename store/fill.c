@@ -35,6 +35,7 @@ struct filling {
 	struct digest *md5;
 	uint8_t sum[MD5_BYTES];
 	int unproven; /* nothing here tells whether the bytes are right */
+	uint32_t crc32c;
 };
 
 struct filled {
@@ -79,8 +80,10 @@ take(struct filling *f, uint64_t at, const char *bytes, size_t len,
 			err) != 0)
 			return error_add(err, "the copy outside");
 	}
-	if (f->table == NULL)
+	if (f->table == NULL) {
 		digest_update(f->md5, bytes, len);
+		f->crc32c = crc32c(f->crc32c, bytes, len);
+	}
 	if (f->file != NULL)
 		return extent_append(f->file, bytes, len, err);
 	buffer_add(&f->bytes, bytes, len);
@@ -123,8 +126,13 @@ verify(struct filling *f, struct error *err)
 	if (f->table != NULL)
 		return 0;
 	digest_final(f->md5, f->sum);
-	f->unproven = f->rec.md5.len == 0;
-	if (f->unproven || memcmp(f->sum, f->rec.md5.at, MD5_BYTES) == 0)
+	if (f->rec.has_sum && f->crc32c != f->rec.crc32c)
+		return error_set(err, ERR_DAMAGED,
+		    "the copy outside has the CRC32C %08x, expected %08x",
+		    f->crc32c, f->rec.crc32c);
+	f->unproven = f->rec.md5.len == 0 && !f->rec.has_sum;
+	if (f->rec.md5.len == 0 ||
+	    memcmp(f->sum, f->rec.md5.at, MD5_BYTES) == 0)
 		return 0;
 	return error_set(err, ERR_DAMAGED,
 	    "the copy outside does not have the MD5 that its object has");

@@ -147,13 +147,14 @@ struct extent_record {
 	uint8_t kind, flags;
 	uint32_t references;
 	uint64_t size;
-	uint32_t crc32c;    /* EXTENT_INLINE */
+	uint32_t crc32c;    /* EXTENT_INLINE; see has_sum */
 	struct slice bytes; /* EXTENT_INLINE */
 	uint32_t n_entries; /* EXTENT_CHAIN */
 	uint8_t checksum_kind;
 	struct slice entries;  /* EXTENT_CHAIN: encoded; use chain_get */
 	struct slice place;    /* EXTENT_REMOTE: what the remote knows it by */
 	struct slice md5;      /* EXTENT_REMOTE: of all bytes; may be empty */
+	int has_sum;           /* EXTENT_REMOTE: crc32c is that of all bytes */
 	uint64_t place_offset; /* EXTENT_REMOTE: where its bytes begin there */
 };
 

@@ -22,6 +22,7 @@
  *checksum as long as its kind says}; `end` never falls, and the last is size
  *	    3 place (remote)
  *	    4 MD5 of the bytes (remote), if it is known
+ *	    6 be32: CRC32C of the bytes (remote), if it is known
  *	    5 be64: where they begin at the place (remote), if not at 0
  */
 
@@ -35,14 +36,15 @@ enum extent_tag {
 	EXTENT_ENTRIES,
 	EXTENT_PLACE,
 	EXTENT_MD5,
-	EXTENT_PLACE_OFFSET
+	EXTENT_PLACE_OFFSET,
+	EXTENT_SUM
 };
 
 void
 extent_encode(struct buffer *out, const struct extent_record *rec)
 {
 	struct record_fields fields;
-	uint8_t offset[8], *p;
+	uint8_t offset[8], sum[4], *p;
 
 	memset(&fields, 0, sizeof(fields));
 	if (rec->kind == EXTENT_INLINE)
@@ -56,6 +58,11 @@ extent_encode(struct buffer *out, const struct extent_record *rec)
 		if (rec->place_offset != 0)
 			fields.at[EXTENT_PLACE_OFFSET] =
 			    (struct slice){ (char *)offset, sizeof(offset) };
+	}
+	if (rec->kind == EXTENT_REMOTE && rec->has_sum) {
+		be32_put(sum, rec->crc32c);
+		fields.at[EXTENT_SUM] =
+		    (struct slice){ (char *)sum, sizeof(sum) };
 	}
 	p = record_begin(out, EXTENT_FORMAT, EXTENT_FIXED_BYTES, &fields);
 	if (p == NULL)
@@ -104,6 +111,10 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 	rec->place_offset = fields.at[EXTENT_PLACE_OFFSET].len == 8
 	    ? be64_get((const uint8_t *)fields.at[EXTENT_PLACE_OFFSET].at)
 	    : 0;
+	rec->has_sum = fields.at[EXTENT_SUM].len == 4;
+	if (rec->has_sum)
+		rec->crc32c =
+		    be32_get((const uint8_t *)fields.at[EXTENT_SUM].at);
 	rec->n_entries = 0;
 
 	if (rec->kind < EXTENT_INLINE || rec->kind > EXTENT_REMOTE)
@@ -123,6 +134,9 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 		    fields.at[EXTENT_PLACE_OFFSET].len != 8)) ||
 	    rec->place_offset > OBJECT_MAX_BYTES)
 		return record_damaged(err, "extent", "its place is wrong");
+	if (fields.at[EXTENT_SUM].len != 0 &&
+	    (rec->kind != EXTENT_REMOTE || !rec->has_sum))
+		return record_damaged(err, "extent", "its sum is wrong");
 	if (rec->checksum_kind > CHECKSUM_SHA256)
 		return record_damaged(err, "extent", "its checksum is unknown");
 	if (rec->kind != EXTENT_CHAIN && rec->entries.len > 0)

@@ -6,6 +6,7 @@ import random
 import botocore.exceptions
 import harness
 import pytest
+from azure_peers import ACCOUNT, KEY, azurite, container  # noqa: F401
 from holdfasts import SCRUB_OFF, cli, client, metric, wait_settled
 from s3_chaos import S3Chaos
 
@@ -53,13 +54,17 @@ def restored(fake, stores):
     s3.put_object(Bucket="objects", Key="small", Body=body(1, 100_000))
     s3.put_object(Bucket="objects", Key="large", Body=body(2, 11 * MIB))
     s3.put_object(Bucket="objects", Key="other", Body=body(3, 9 * MIB))
+    upload = s3.create_multipart_upload(Bucket="objects", Key="parts")["UploadId"]
+    done = [{"PartNumber": n, "ETag": s3.upload_part(Bucket="objects", Key="parts", UploadId=upload, PartNumber=n, Body=part)["ETag"]}
+            for n, part in ((1, body(4, 6 * MIB)), (2, body(5, 5 * MIB + 3)))]
+    s3.complete_multipart_upload(Bucket="objects", Key="parts", UploadId=upload, MultipartUpload={"Parts": done})
     wait_settled(first)
     first.stop()
     near = stores(*KEEPS_NOTHING)
     add(near, fake)
     cli("restore", "--data", near.data, "--from", "far", "--json", "--take-over")
     s3 = client(near)
-    harness.wait_until("the listing", lambda: len(listed(s3)) == 3, 30)
+    harness.wait_until("the listing", lambda: len(listed(s3)) == 4, 30)
     return near, s3
 
 
@@ -90,23 +95,25 @@ def refusal(s3, key, **how):
     raise AssertionError(f"{key} was read")
 
 
-def test_what_came_back_is_verified_before_its_end_is_served(fake, restored):
+@pytest.mark.parametrize("key,right", [("large", body(2, 11 * MIB)), ("parts", body(4, 6 * MIB) + body(5, 5 * MIB + 3))],
+                         ids=["by its MD5", "by the CRC32C that travelled along"])
+def test_what_came_back_is_verified_before_its_end_is_served(fake, restored, key, right):
     near, s3 = restored
-    right, wrong = body(2, 11 * MIB), bytearray(body(2, 11 * MIB))
+    wrong = bytearray(right)
     wrong[7 * MIB] ^= 1
-    assert get(s3, "large") == right
-    stored(fake, "large")["body"] = bytes(wrong)
-    assert refusal(s3, "large") == (0, "", "")
+    assert get(s3, key) == right
+    stored(fake, key)["body"] = bytes(wrong)
+    assert refusal(s3, key) == (0, "", "")
     # Not even a part that would be right: nothing tells so yet.
-    assert refusal(s3, "large", Range="bytes=5-9")[0] == 500
+    assert refusal(s3, key, Range="bytes=5-9")[0] == 500
     wrong[7 * MIB] ^= 1
-    stored(fake, "large")["body"] = bytes(wrong)
-    assert get(s3, "large", Range="bytes=5-9") == right[5:10]
+    stored(fake, key)["body"] = bytes(wrong)
+    assert get(s3, key, Range="bytes=5-9") == right[5:10]
     # From now on each block has its checksum here.
     wrong[7 * MIB] ^= 1
-    stored(fake, "large")["body"] = bytes(wrong)
-    assert get(s3, "large", Range="bytes=5-9") == right[5:10]
-    assert refusal(s3, "large", Range=f"bytes={7 * MIB}-{7 * MIB + 1}")[0] == 500
+    stored(fake, key)["body"] = bytes(wrong)
+    assert get(s3, key, Range="bytes=5-9") == right[5:10]
+    assert refusal(s3, key, Range=f"bytes={7 * MIB}-{7 * MIB + 1}")[0] == 500
     stored(fake, "small")["body"] = b"!" + stored(fake, "small")["body"][1:]
     assert refusal(s3, "small")[0] == 500
     assert metric(near, "damaged_outside_total") >= 4
@@ -163,3 +170,28 @@ def test_a_key_that_does_not_exist_is_never_asked_for(fake, restored):
     s3.put_object(Bucket="objects", Key="last", Body=b"1")
     wait_settled(near)
     assert not [r.target for r in fake.requests if "missing" in r.target]
+
+
+def test_azures_archive_tier_is_told(azurite, container, stores):
+    def add_azure(near):
+        cli("destination", "add", "far", "--data", near.data, "--provider", "azure", "--endpoint",
+            f"http://127.0.0.1:{azurite.port}/{ACCOUNT}", "--bucket", container, "--path", "copies", "--account-key-file", "-",
+            stdin=KEY)
+
+    first = stores()
+    add_azure(first)
+    s3 = client(first)
+    s3.create_bucket(Bucket="objects")
+    s3.put_object(Bucket="objects", Key="cold", Body=body(1, 100_000))
+    s3.put_object(Bucket="objects", Key="hot", Body=body(2, 100_000))
+    wait_settled(first)
+    first.stop()
+    azurite.ok("PUT", f"/{container}/copies/objects/cold", {"comp": "tier"}, {"x-ms-access-tier": "Archive"})
+    near = stores(*KEEPS_NOTHING)
+    add_azure(near)
+    cli("restore", "--data", near.data, "--from", "far", "--json", "--take-over")
+    s3 = client(near)
+    harness.wait_until("the listing", lambda: len(listed(s3)) == 2, 30)
+    status, code, sentence = refusal(s3, "cold")
+    assert (status, code) == (403, "InvalidObjectState") and "Archive" in sentence
+    assert get(s3, "hot") == body(2, 100_000)

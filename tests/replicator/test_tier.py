@@ -328,3 +328,31 @@ def test_what_is_not_whole_outside_is_not_given_up(pair):
     for n in range(3):
         assert get(s3, f"k{n:03}") == body(n)
     far.start()
+
+
+@pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
+def test_a_restic_repository_that_is_mostly_outside_passes_its_full_check(pair, tmp_path):
+    near, far, s3 = pair
+
+    def restic(*words):
+        env = {**os.environ, "AWS_ACCESS_KEY_ID": near.access_key, "AWS_SECRET_ACCESS_KEY": near.secret_key,
+               "RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "cache")}
+        return subprocess.run(["restic", "-r", f"s3:{near.endpoint}/bucket/restic", *words], env=env, capture_output=True,
+                              text=True, timeout=120, check=True)
+
+    restic("init")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for turn in range(3):
+        for n in range(6):
+            (tree / f"{turn}-{n}").write_bytes(os.urandom(4 * MIB))
+        restic("backup", str(tree))
+    wait_settled(near)
+    wait_given_up(near)
+    assert metric(near, "away_bytes") > 20 * MIB
+    restic("check", "--read-data", "--no-cache")
+    restic("forget", "--keep-last", "1", "--prune")
+    restic("restore", "latest", "--target", str(tmp_path / "back"))
+    for path in tree.iterdir():
+        assert (tmp_path / "back" / str(path).lstrip("/")).read_bytes() == path.read_bytes()
+    wait_settled(near)
