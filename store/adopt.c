@@ -69,6 +69,8 @@ put_parts(struct store_txn *txn, const struct adopt_object *a, uint64_t *id,
 	struct extent_record chain = { .kind = EXTENT_CHAIN,
 		.references = 1,
 		.size = a->record.size,
+		.has_sum = a->has_crc32c,
+		.crc32c = a->crc32c,
 		.n_entries = a->record.parts };
 	struct buffer entries = BUFFER_INIT;
 	struct chain_entry e = { .end = 0 };

@@ -36,6 +36,11 @@ struct content {
 	struct piece piece; /* the one that was read last */
 	struct buffer name; /* bucket and key; empty: not known */
 	size_t bucket_len;
+	/* A chain's whose parts are not proven (store/prove.h): the sum of
+	 * bytes [0, summed), while they are read in order to their end. */
+	int unproven, summing;
+	uint32_t expected, sum;
+	uint64_t summed;
 	/* A chain's: where each part begins, which extent it is. */
 	size_t n_parts;
 	struct part {

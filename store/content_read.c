@@ -11,6 +11,7 @@
 #include "store/content_private.h"
 #include "store/extents.h"
 #include "store/internal.h"
+#include "store/prove.h"
 
 /* Contents on their way out: which extent a byte is in, and how that is kept.
  * The way in is content_write.c. */
@@ -141,6 +142,8 @@ take_chain(
 		begin = e.end;
 	}
 	c->n_parts = rec->n_entries;
+	c->unproven = rec->has_sum;
+	c->expected = rec->crc32c;
 	if (begin != c->size)
 		return error_set(err, ERR_DAMAGED,
 		    "chain %" PRIu64 " has %" PRIu64
@@ -330,8 +333,8 @@ read_inline(struct content *c, uint64_t offset, uint64_t end, int nowait,
  * when much happens at once. */
 #define CHANGES_MAX 4
 
-long
-content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
+static long
+read_at(struct content *c, uint64_t offset, uint64_t end, void *memory,
     size_t room, int nowait, const char **at, struct error *err)
 {
 	const struct part *part;
@@ -339,10 +342,6 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 	unsigned changes;
 	long got = 0;
 
-	if (end > c->size)
-		end = c->size;
-	if (offset >= end)
-		return 0;
 	if (c->n_parts > 0) {
 		part = find_part(c, offset);
 		begin = part->begin;
@@ -373,8 +372,67 @@ content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
 	    "extent %" PRIu64 " is being moved: come again", c->piece.extent);
 }
 
+/* ---- what is not proven yet ---- */
+
+/* Whether it may be read from there on: 0, CONTENT_WOULD_BLOCK, or -1 and *err.
+ */
+static int
+begin_unproven(struct content *c, uint64_t offset, uint64_t end, int nowait,
+    struct error *err)
+{
+	if (offset == 0 && end == c->size) {
+		c->summing = 1;
+		c->sum = 0;
+		c->summed = 0;
+		return 0;
+	}
+	if (c->summing && offset == c->summed && end == c->size)
+		return 0;
+	if (nowait)
+		return CONTENT_WOULD_BLOCK;
+	if (prove_chain(
+		c->store, c->root, content_bucket(c), content_key(c), err) != 0)
+		return -1;
+	c->unproven = 0;
+	/* What was taken for it before has no table. */
+	piece_close(&c->piece);
+	return 0;
+}
+
+static long
+take_sum(struct content *c, const char *at, long got, struct error *err)
+{
+	c->sum = crc32c(c->sum, at, (size_t)got);
+	c->summed += (uint64_t)got;
+	if (c->summed < c->size || c->sum == c->expected)
+		return got;
+	error_set(err, ERR_DAMAGED,
+	    "the copy outside has the CRC32C %08x, expected %08x", c->sum,
+	    c->expected);
+	tier_tell_damage(c->store, c->root, 0, err);
+	return -1;
+}
+
+long
+content_read(struct content *c, uint64_t offset, uint64_t end, void *memory,
+    size_t room, int nowait, const char **at, struct error *err)
+{
+	long got;
+	int rc;
+
+	if (end > c->size)
+		end = c->size;
+	if (offset >= end)
+		return 0;
+	if (c->unproven &&
+	    (rc = begin_unproven(c, offset, end, nowait, err)) != 0)
+		return rc;
+	got = read_at(c, offset, end, memory, room, nowait, at, err);
+	return c->unproven && got > 0 ? take_sum(c, *at, got, err) : got;
+}
+
 int
 content_is_away(const struct content *c)
 {
-	return c->piece.kind == EXTENT_REMOTE;
+	return c->unproven || c->piece.kind == EXTENT_REMOTE;
 }

@@ -4,10 +4,12 @@
 #include "base/checksum.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "store/adopt.h"
 #include "store/away.h"
 #include "store/extents.h"
 #include "store/internal.h"
+#include "store/prove.h"
 #include "store/tier.h"
 #include "store/txn.h"
 
@@ -406,12 +408,33 @@ out:
 	return rc;
 }
 
+/* Parts that came and are not what their object is made of are elsewhere again,
+ * where they may be right one day. */
+static void
+send_back(const struct filled_object *o, struct slice place)
+{
+	struct extent_record was = { .kind = EXTENT_REMOTE, .place = place };
+	struct error err = ERROR_INIT;
+	struct chain_entry e = { .end = 0 };
+	size_t i;
+
+	for (i = 0; place.len > 0 && i < o->root.n_entries; i++) {
+		was.place_offset = e.end;
+		if (chain_get(&o->root, i, &e) != 0)
+			return;
+		was.size = e.end - was.place_offset;
+		if (e.extent != 0 &&
+		    prove_send_back(o->store, e.extent, &was, &err) != 0)
+			log_line(LOG_ERROR, "store.fetch", "%s", err.text);
+	}
+}
+
 /* What of a content is away, fetched one by one: 1, 0 when there was nothing to
  * do, -1 and *err. */
 static int
 fill_chain(const struct filled_object *o, struct error *err)
 {
-	struct buffer record = BUFFER_INIT;
+	struct buffer record = BUFFER_INIT, place = BUFFER_INIT;
 	struct extent_record rec;
 	struct chain_entry e;
 	int rc = 0, any = 0, unproven = 0;
@@ -422,14 +445,22 @@ fill_chain(const struct filled_object *o, struct error *err)
 			continue;
 		rc = heal_record(o->store, e.extent, &rec, &record, err);
 		if (rc == 0 && rec.kind == EXTENT_REMOTE) {
+			buffer_clear(&place);
+			buffer_add_slice(&place, rec.place);
 			rc = fill_one(o->store, e.extent, o->bucket, o->key,
 			    o->how, &unproven, err);
 			any = 1;
 		}
 	}
-	buffer_free(&record);
-	if (rc == 0 && unproven && !(o->root.flags & EXTENT_ADOPTED))
+	if (rc == 0 && o->root.has_sum)
+		rc =
+		    prove_here(o->store, o->object.extent, o->root.crc32c, err);
+	else if (rc == 0 && unproven && !(o->root.flags & EXTENT_ADOPTED))
 		rc = verify_parts(o, err);
+	if (rc != 0 && o->root.has_sum && err->kind == ERR_DAMAGED)
+		send_back(o, buffer_slice(&place));
+	buffer_free(&record);
+	buffer_free(&place);
 	return rc != 0 ? -1 : any;
 }
 

@@ -151,10 +151,12 @@ struct extent_record {
 	struct slice bytes; /* EXTENT_INLINE */
 	uint32_t n_entries; /* EXTENT_CHAIN */
 	uint8_t checksum_kind;
-	struct slice entries;  /* EXTENT_CHAIN: encoded; use chain_get */
-	struct slice place;    /* EXTENT_REMOTE: what the remote knows it by */
-	struct slice md5;      /* EXTENT_REMOTE: of all bytes; may be empty */
-	int has_sum;           /* EXTENT_REMOTE: crc32c is that of all bytes */
+	struct slice entries; /* EXTENT_CHAIN: encoded; use chain_get */
+	struct slice place;   /* EXTENT_REMOTE: what the remote knows it by */
+	struct slice md5;     /* EXTENT_REMOTE: of all bytes; may be empty */
+	/* EXTENT_REMOTE: crc32c is that of all bytes. EXTENT_CHAIN: the same,
+	 * and it is yet to be found right (store/prove.h). */
+	int has_sum;
 	uint64_t place_offset; /* EXTENT_REMOTE: where its bytes begin there */
 };
 

@@ -22,7 +22,7 @@
  *checksum as long as its kind says}; `end` never falls, and the last is size
  *	    3 place (remote)
  *	    4 MD5 of the bytes (remote), if it is known
- *	    6 be32: CRC32C of the bytes (remote), if it is known
+ *	    6 be32: CRC32C of the bytes (remote; chain, until it is proven)
  *	    5 be64: where they begin at the place (remote), if not at 0
  */
 
@@ -59,7 +59,8 @@ extent_encode(struct buffer *out, const struct extent_record *rec)
 			fields.at[EXTENT_PLACE_OFFSET] =
 			    (struct slice){ (char *)offset, sizeof(offset) };
 	}
-	if (rec->kind == EXTENT_REMOTE && rec->has_sum) {
+	if ((rec->kind == EXTENT_REMOTE || rec->kind == EXTENT_CHAIN) &&
+	    rec->has_sum) {
 		be32_put(sum, rec->crc32c);
 		fields.at[EXTENT_SUM] =
 		    (struct slice){ (char *)sum, sizeof(sum) };
@@ -135,7 +136,8 @@ extent_decode(struct slice bytes, struct extent_record *rec, struct error *err)
 	    rec->place_offset > OBJECT_MAX_BYTES)
 		return record_damaged(err, "extent", "its place is wrong");
 	if (fields.at[EXTENT_SUM].len != 0 &&
-	    (rec->kind != EXTENT_REMOTE || !rec->has_sum))
+	    ((rec->kind != EXTENT_REMOTE && rec->kind != EXTENT_CHAIN) ||
+		!rec->has_sum))
 		return record_damaged(err, "extent", "its sum is wrong");
 	if (rec->checksum_kind > CHECKSUM_SHA256)
 		return record_damaged(err, "extent", "its checksum is unknown");

@@ -104,6 +104,10 @@ def test_what_came_back_is_verified_before_its_end_is_served(fake, restored, key
     assert get(s3, key) == right
     stored(fake, key)["body"] = bytes(wrong)
     assert refusal(s3, key) == (0, "", "")
+    # A copy needs all of it here, and takes nothing wrong in.
+    with pytest.raises(botocore.exceptions.ClientError) as e:
+        s3.copy_object(Bucket="objects", Key="copy", CopySource=f"objects/{key}")
+    assert e.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
     # Not even a part that would be right: nothing tells so yet.
     assert refusal(s3, key, Range="bytes=5-9")[0] == 500
     wrong[7 * MIB] ^= 1
@@ -114,6 +118,10 @@ def test_what_came_back_is_verified_before_its_end_is_served(fake, restored, key
     stored(fake, key)["body"] = bytes(wrong)
     assert get(s3, key, Range="bytes=5-9") == right[5:10]
     assert refusal(s3, key, Range=f"bytes={7 * MIB}-{7 * MIB + 1}")[0] == 500
+    wrong[7 * MIB] ^= 1
+    stored(fake, key)["body"] = bytes(wrong)
+    s3.copy_object(Bucket="objects", Key="copy", CopySource=f"objects/{key}")
+    assert get(s3, "copy") == right
     stored(fake, "small")["body"] = b"!" + stored(fake, "small")["body"][1:]
     assert refusal(s3, "small")[0] == 500
     assert metric(near, "damaged_outside_total") >= 4
