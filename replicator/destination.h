@@ -121,7 +121,7 @@ struct remote_upload {
 /* A part that was sent: what finishing needs to name it. */
 struct remote_part {
 	uint32_t number; /* from 1 */
-	char etag[72];
+	char etag[192];  /* Cloudflare's are long */
 };
 
 struct remote_entry {     /* of a listing */

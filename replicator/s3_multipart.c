@@ -126,20 +126,23 @@ part_once(struct s3_session *s, const struct remote_object *o,
 	return s3_payload_send(s, p, &req, fault);
 }
 
-#define PART_DOUBTS_MAX 2
+/* A match settles what a part's ETag is; so many others do as well. */
+#define PART_DOUBTS_MAX 20
 
 /* A part's ETag is its MD5 at most stores; it cannot be read back where not,
- * and then Content-MD5 and the size of the whole must do. Where a whole
- * object's is one, a part's is; where that is not known, a part that was
- * damaged on its way must not pass for a store of the other kind at once. */
+ * and then Content-MD5 and the size of the whole must do. One that looks like
+ * an MD5 and is another is damage wherever whole objects have theirs: the first
+ * part that is damaged on its way must not pass for a store of the other kind.
+ * Cloudflare's look like none. */
 static int
 verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 {
-	atomic_int *learnt = &s->shared->can->md5_parts;
+	struct s3_shared *shared = s->shared;
+	atomic_int *learnt = &shared->can->md5_parts;
 	uint8_t md5[MD5_BYTES];
+	int looks = s3_etag_md5(s3_answer_etag(s), md5);
 
-	if (s3_etag_md5(s3_answer_etag(s), md5) &&
-	    memcmp(md5, p->md5, MD5_BYTES) == 0) {
+	if (looks && memcmp(md5, p->md5, MD5_BYTES) == 0) {
 		if (!s3_answer_opaque(s))
 			atomic_store(learnt, S3_YES);
 		return 0;
@@ -147,10 +150,9 @@ verify_part(struct s3_session *s, const struct payload *p, struct fault *fault)
 	if (s3_answer_opaque(s))
 		return 0;
 	if (atomic_load(learnt) == S3_YES ||
-	    atomic_load(&s->shared->can->md5_etags) == S3_YES ||
-	    (atomic_load(learnt) == S3_UNKNOWN &&
-		atomic_load(&s->shared->can->md5_etags) == S3_UNKNOWN &&
-		atomic_fetch_add(&s->shared->part_doubts, 1) < PART_DOUBTS_MAX))
+	    (looks && atomic_load(learnt) == S3_UNKNOWN &&
+		atomic_load(&shared->can->md5_etags) != S3_NO &&
+		atomic_fetch_add(&shared->part_doubts, 1) < PART_DOUBTS_MAX))
 		return fault_set(fault, FAULT_RETRY,
 		    "The store holds other bytes of a part than were sent.");
 	atomic_store(learnt, S3_NO);
