@@ -106,7 +106,10 @@ class S3Chaos(Fake):
         self.disabled = set()
         self.redirect = None  # None, "301": the region is wrong by redirect; else by the signature's scope
         self.etags = "md5"  # "random", "kms"
-        self.tagging = "keep"  # "drop", "refuse", "deny"
+        self.tagging = "keep"  # "drop", "refuse" (501), "invalid" (400), "deny"
+        self.part_etags = None  # as etags; "long": as R2's, no MD5 at all
+        self.missing = set()  # subresources of the bucket or an object that are not implemented
+        self.refused = []  # what was answered by 501, and headers by 400: what a client should not have sent
         self.content_md5 = "check"  # "refuse", "require"
         self.conditions = "keep"  # "ignore", "refuse"
         self.listing = "v2"  # "v1": the newer parameters are ignored; "v1-strict": refused
@@ -140,6 +143,8 @@ class S3Chaos(Fake):
                 try:
                     return self.serve(request, trusting)
                 except sigv4.Refused as refused:
+                    if refused.status == 501 or "header" in refused.message.lower():
+                        self.refused.append((request.method, request.target, refused.message))
                     headers = {}
                     if refused.code == "PermanentRedirect":
                         headers["x-amz-bucket-region"] = self.region
@@ -222,6 +227,8 @@ class S3Chaos(Fake):
         if bucket != self.bucket:
             raise sigv4.Refused(404, "NoSuchBucket", "The specified bucket does not exist", BucketName=bucket)
         query = dict(urllib.parse.parse_qsl(request.query, keep_blank_values=True, encoding="latin-1"))
+        for name in self.missing & set(query):
+            raise sigv4.Refused(501, "NotImplemented", f"{name} is not implemented")
         if key is None:
             return self.of_bucket(request, query)
         if len(key) > 1024:
@@ -253,6 +260,8 @@ class S3Chaos(Fake):
             self.permit("s3:PutObjectTagging")
             if self.tagging == "refuse":
                 raise sigv4.Refused(501, "NotImplemented", "Header 'x-amz-tagging' is not implemented")
+            if self.tagging == "invalid":
+                raise sigv4.Refused(400, "InvalidArgument", "Unsupported header 'x-amz-tagging' received for this API call.")
             if self.tagging == "deny":
                 raise sigv4.Refused(403, "AccessDenied", "not authorized to perform: s3:PutObjectTagging on resource")
         tags = urllib.parse.parse_qsl(tagging or "", keep_blank_values=True) if self.tagging == "keep" else []
@@ -352,7 +361,7 @@ class S3Chaos(Fake):
             return Answer(204)
         self.permit("s3:PutObject")
         if request.method == "PUT":
-            etag = self.etag_of(request.body)
+            etag = self.etag_of(request.body) if self.part_etags != "long" else base64.b64encode(random.randbytes(96)).decode()
             upload["parts"][int(query["partNumber"])] = (request.body, etag)
             return Answer(200, b"", {"ETag": f'"{etag}"', **self.common()})
         named = re.findall(r'<Part><PartNumber>(\d+)</PartNumber><ETag>"?([^"<]*)"?</ETag></Part>', request.body.decode())
