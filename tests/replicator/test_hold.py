@@ -239,6 +239,7 @@ def test_resume_asks_on_a_terminal(pair):
     s3 = fill(near, far, "--brake-percent", "10", n=200)
     delete_many(s3, range(150))
     harness.wait_until("the brake", lambda: destination(near)["state"] == "paused", 30)
+    assert len(outside(far)) == 200, "some of the one request's have left"
     for answer, state in ((b"n\n", "paused"), (b"y\n", "consistent")):
         ours, theirs = pty.openpty()
         process = subprocess.Popen([str(harness.BINARY), "destination", "resume", "far", "--data", str(near.data)], stdin=theirs,

@@ -14,6 +14,7 @@
 #include "replicator/schedule.h"
 #include "replicator/seal.h"
 #include "replicator/settings.h"
+#include "replicator/verified.h"
 #include "replicator/upload.h"
 #include "replicator/velero.h"
 #include "replicator/window.h"
@@ -134,6 +135,97 @@ settings_survive_sealing(void **state)
 	settings_free(s);
 }
 
+static struct settings *
+changed(const struct settings *base, const char *text)
+{
+	struct error err = ERROR_INIT;
+	json_t *json = json_loads(text, 0, NULL);
+	struct settings *s = settings_change(base, json, &err);
+
+	json_decref(json);
+	return s;
+}
+
+static void
+a_change_takes_away_what_is_null_and_leaves_what_it_does_not_name(void **state)
+{
+	struct settings *was, *is;
+
+	(void)state;
+	was = changed(NULL,
+	    "{\"provider\": \"google\", \"bucket\": \"b\", \"proxy\": \"p\", "
+	    "\"use_instance_role\": true, \"concurrency\": 7, \"exclude\": "
+	    "\"\", \"window\": \"w\"}");
+	assert_non_null(was);
+	is = changed(was,
+	    "{\"proxy\": null, \"use_instance_role\": false, "
+	    "\"concurrency\": 0, \"exclude\": null}");
+	assert_non_null(is);
+	assert_null(is->fields.proxy);
+	assert_null(is->policy.exclude);
+	assert_int_equal(is->fields.use_instance_role, 0);
+	assert_int_equal(is->policy.concurrency, 0);
+	assert_string_equal(is->fields.bucket, "b");
+	assert_string_equal(is->policy.window, "w");
+	assert_int_equal(is->fields.provider, PROVIDER_GOOGLE);
+	assert_int_equal(was->policy.concurrency, 7);
+	assert_null(changed(was, "{\"colour\": 1}"));
+	settings_free(is);
+	settings_free(was);
+}
+
+static void
+a_difference_tells_of_secrets_only_that_they_changed(void **state)
+{
+	struct settings *was, *is;
+	json_t *difference;
+	char *text;
+
+	(void)state;
+	was = changed(NULL,
+	    "{\"provider\": \"s3\", \"secret_access_key\": \"old-one\", "
+	    "\"session_token\": \"old-two\", \"bucket\": \"b\"}");
+	is = changed(was,
+	    "{\"secret_access_key\": \"new-one\", \"session_token\": null, "
+	    "\"bucket\": \"c\"}");
+	difference = settings_difference(was, is);
+	text = json_dumps(difference, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_string_equal(text,
+	    "{\"bucket\":{\"from\":\"b\",\"to\":\"c\"},"
+	    "\"secret_access_key\":\"changed\","
+	    "\"session_token\":\"taken away\"}");
+	free(text);
+	json_decref(difference);
+	assert_true(settings_are_elsewhere(was, is));
+	settings_free(is);
+	is = changed(was, "{\"region\": \"r\", \"concurrency\": 3}");
+	assert_false(settings_are_elsewhere(was, is));
+	settings_free(is);
+	is = changed(was, "{\"exclude\": \"\"}");
+	assert_true(settings_are_elsewhere(was, is));
+	settings_free(is);
+	settings_free(was);
+}
+
+static void
+a_key_below_a_backup_is_known_by_its_directory(void **state)
+{
+	static const struct {
+		const char *key;
+		size_t len;
+	} keys[] = { { "backups/one/velero-backup.json", 12 },
+		{ "backups/one/deep/er", 12 }, { "velero/backups/a/x", 17 },
+		{ "backups/one", 0 }, { "backups//x", 0 }, { "backups/", 0 },
+		{ "", 0 }, { "x", 0 }, { "a/b/backups/one/x", 0 },
+		{ "kopia/backup/one/x", 0 }, { "mybackups/one/x", 0 } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		assert_int_equal(
+		    backup_directory(slice_text(keys[i].key)), keys[i].len);
+}
+
 static void
 a_members_name_or_kind_that_is_wrong_is_refused(void **state)
 {
@@ -189,7 +281,7 @@ parts_are_equal_and_few_enough(void **state)
 	uint64_t size, part;
 
 	(void)state;
-	assert_int_equal(upload_part_bytes(1, &limits), 64 << 20);
+	assert_int_equal(upload_part_bytes(1, &limits), 16 << 20);
 	for (size = 1; size < 4ULL << 40; size = size * 3 + 1) {
 		part = upload_part_bytes(size, &limits);
 		assert_true((size + part - 1) / part <= 1000);
@@ -233,6 +325,12 @@ main(void)
 		cmocka_unit_test(a_filter_takes_prefixes_and_leaves_locks),
 		cmocka_unit_test(a_schedule_knows_its_zone),
 		cmocka_unit_test(settings_survive_sealing),
+		cmocka_unit_test(
+		    a_change_takes_away_what_is_null_and_leaves_what_it_does_not_name),
+		cmocka_unit_test(
+		    a_difference_tells_of_secrets_only_that_they_changed),
+		cmocka_unit_test(
+		    a_key_below_a_backup_is_known_by_its_directory),
 		cmocka_unit_test(
 		    a_members_name_or_kind_that_is_wrong_is_refused),
 		cmocka_unit_test(a_velero_backup_is_known_by_its_place),
