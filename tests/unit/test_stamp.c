@@ -97,10 +97,10 @@ static void
 a_value_comes_back_as_it_was_in_every_database(void **state)
 {
 	struct slice value;
-	int db;
+	enum index_db db;
 
 	(void)state;
-	for (db = 0; db < INDEX_DBS; db++) {
+	for (db = DB_BUCKETS; db < INDEX_DBS; db++) {
 		put(db, "key", "value");
 		put(db, "empty", "");
 		assert_int_equal(get(db, "key", &value), 0);
@@ -117,10 +117,10 @@ no_flipped_bit_of_a_value_is_read(void **state)
 	uint8_t bytes[64];
 	struct slice value;
 	size_t len, bit;
-	int db;
+	enum index_db db;
 
 	(void)state;
-	for (db = 0; db < INDEX_DBS; db++) {
+	for (db = DB_BUCKETS; db < INDEX_DBS; db++) {
 		put(db, "key", "some value");
 		len = raw(db, "key", bytes);
 		for (bit = 0; bit < 8 * len; bit++) {
