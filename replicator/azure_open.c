@@ -10,6 +10,7 @@
 #include "replicator/fields.h"
 
 #define API_VERSION "2023-01-01" /* of Azure Resource Manager for storage */
+#define PUT_MAX_BYTES (1U << 20) /* larger ones go in blocks */
 
 static int
 check_container(const char *name, struct error *err)
@@ -323,7 +324,7 @@ static void
 azure_limits(void *shared, struct destination_limits *l)
 {
 	(void)shared;
-	l->single_put_max_bytes = PAYLOAD_MEMORY_BYTES;
+	l->single_put_max_bytes = PUT_MAX_BYTES;
 	l->part_min_bytes = 1;
 	l->part_max_bytes = AZURE_PART_MAX_BYTES;
 	l->parts_max = AZURE_PARTS_MAX;

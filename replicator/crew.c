@@ -1,5 +1,8 @@
+#include <sys/resource.h>
+
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -12,10 +15,17 @@
  * on a fiber. What a small object costs is mostly threads that go to sleep and
  * wake one another; here one thread settles all that is done, picks all that
  * may be done next, and sleeps once.
+ *
+ * Clients go first: while they write much, a second thread of a low priority
+ * takes the place of the first. It has what they leave of the processors. (A
+ * thread's own priority can be lowered, but not raised again.)
  */
 
 #define STACK_BYTES (256 * 1024)
 #define WAIT_MS 1000
+#define NICE 19
+#define LOOK_MS 250
+#define MUCH_PER_SECOND 500
 
 struct member {
 	struct member *next; /* idle, begun or done */
@@ -32,6 +42,7 @@ struct crew {
 	struct site *site;
 	struct http_group *group;
 	pthread_t thread;
+	int second;
 	int sleeps; /* with the site's lock: it is to be woken */
 
 	/* The thread's own. */
@@ -105,6 +116,7 @@ pick_all(struct crew *crew, uint64_t now_ms)
 	struct job job;
 
 	while (!atomic_load(&site->stopping) &&
+	    site->stands_back == crew->second &&
 	    (crew->idle != NULL || (crew->idle = member_new(crew)) != NULL)) {
 		job = site_pick(site, 1, now_ms, &again_ms);
 		if (job.type == JOB_NONE) {
@@ -156,6 +168,8 @@ crew_thread(void *arg)
 	struct site *site = crew->site;
 	uint64_t now_ms, again_ms;
 
+	if (crew->second)
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	pthread_mutex_lock(&site->lock);
 	while (!atomic_load(&site->stopping) || crew->n_busy > 0) {
 		now_ms = clock_monotonic_ms();
@@ -191,8 +205,8 @@ crew_free(struct crew *crew)
 	free(crew);
 }
 
-int
-crew_start(struct site *site, struct error *err)
+static int
+start(struct site *site, int second, struct error *err)
 {
 	pthread_attr_t attr;
 	struct crew *crew;
@@ -201,6 +215,7 @@ crew_start(struct site *site, struct error *err)
 	if ((crew = calloc(1, sizeof(*crew))) == NULL)
 		return error_nomem(err);
 	crew->site = site;
+	crew->second = second;
 	crew->max = site->concurrency;
 	crew->group = http_group_new(crew->max, err);
 	crew->members = calloc(crew->max, sizeof(struct member *));
@@ -210,13 +225,13 @@ crew_start(struct site *site, struct error *err)
 		crew_free(crew);
 		return -1;
 	}
-	site->crew = crew;
+	site->crew[second] = crew;
 	(void)pthread_attr_init(&attr);
 	(void)pthread_attr_setstacksize(&attr, 2 * STACK_BYTES);
 	rc = pthread_create(&crew->thread, &attr, crew_thread, crew);
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0) {
-		site->crew = NULL;
+		site->crew[second] = NULL;
 		crew_free(crew);
 		return error_sys(
 		    err, rc, "starting the threads of %s", site->name);
@@ -224,21 +239,51 @@ crew_start(struct site *site, struct error *err)
 	return 0;
 }
 
-void
-crew_stop(struct site *site)
+int
+crew_start(struct site *site, struct error *err)
 {
-	if (site->crew == NULL)
-		return;
-	(void)pthread_join(site->crew->thread, NULL);
-	crew_free(site->crew);
-	site->crew = NULL;
+	return start(site, 0, err) != 0 || start(site, 1, err) != 0 ? -1 : 0;
 }
 
 void
-crew_wake(struct crew *crew)
+crew_stop(struct site *site)
 {
-	if (!crew->sleeps)
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (site->crew[i] == NULL)
+			continue;
+		(void)pthread_join(site->crew[i]->thread, NULL);
+		crew_free(site->crew[i]);
+		site->crew[i] = NULL;
+	}
+}
+
+void
+crew_wake(struct site *site)
+{
+	struct crew *crew = site->crew[site->stands_back];
+
+	if (crew == NULL || !crew->sleeps)
 		return;
 	crew->sleeps = 0;
 	http_group_wake(crew->group);
+}
+
+void
+crew_look(struct site *site, uint64_t now_ms)
+{
+	uint64_t passed_ms = now_ms - site->writes_at_ms;
+	uint64_t seen = store_visible(site->store);
+	int much;
+
+	if (passed_ms < LOOK_MS)
+		return;
+	much = (seen - site->writes_seen) * 1000 / passed_ms >= MUCH_PER_SECOND;
+	site->writes_at_ms = now_ms;
+	site->writes_seen = seen;
+	if (much == site->stands_back)
+		return;
+	site->stands_back = much;
+	site_stir(site);
 }

@@ -13,7 +13,7 @@
  * second time from the page cache. Belongs to one thread.
  */
 
-#define PAYLOAD_MEMORY_BYTES (1U << 20)
+#define PAYLOAD_MEMORY_BYTES (256U << 10)
 
 struct payload {
 	const struct remote_source *source;

@@ -11,7 +11,8 @@
 
 /* A site's threads, from start to end. */
 
-#define CONCURRENCY_DEFAULT 32
+#define CONCURRENCY_DEFAULT 64
+#define THREADS_MAX 32 /* each has memory for a part of its own */
 #define CONCURRENCY_MAX 200
 #define STACK_BYTES (512 * 1024)
 #define POLL_MS 15
@@ -172,6 +173,7 @@ step(struct site *site, struct destination_session *session, uint64_t now_ms)
 {
 	int did = 0;
 
+	crew_look(site, now_ms);
 	did |= site_count_journal(site);
 	did |= site_fold(site);
 	did |= site_read_journal(site);
@@ -227,9 +229,11 @@ static int
 start_threads(struct site *site, struct error *err)
 {
 	pthread_attr_t attr;
+	unsigned n =
+	    site->concurrency < THREADS_MAX ? site->concurrency : THREADS_MAX;
 	int rc;
 
-	site->threads = calloc(site->concurrency, sizeof(*site->threads));
+	site->threads = calloc(n, sizeof(*site->threads));
 	if (site->threads == NULL)
 		return error_nomem(err);
 	(void)pthread_attr_init(&attr);
@@ -240,7 +244,7 @@ start_threads(struct site *site, struct error *err)
 		rc = pthread_create(
 		    &site->owner, &attr, site_owner_thread, site);
 	site->owner_runs = rc == 0;
-	while (rc == 0 && site->n_threads < site->concurrency) {
+	while (rc == 0 && site->n_threads < n) {
 		rc = pthread_create(&site->threads[site->n_threads], &attr,
 		    transfer_thread, site);
 		site->n_threads += rc == 0;

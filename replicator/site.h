@@ -72,7 +72,11 @@ struct site {
 	void (*advanced)(void *arg); /* the watermark has moved */
 	void *advanced_arg;
 
-	struct crew *crew; /* NULL: the threads do all */
+	/* NULL: the threads do all. [1] works while clients write so much that
+	 * it had better stand back. */
+	struct crew *crew[2];
+	int stands_back;
+	uint64_t writes_at_ms, writes_seen;
 	pthread_t scheduler, owner, *threads;
 	size_t n_threads;
 	int scheduler_runs, owner_runs;
@@ -221,7 +225,9 @@ void site_parked_anew(struct site *, uint64_t now_ms);
 int crew_start(struct site *, struct error *err);
 void crew_stop(struct site *); /* once site->stopping is set */
 /* With it: ends the wait for something to do. */
-void crew_wake(struct crew *);
+void crew_wake(struct site *);
+/* With it, now and then: looks at how much clients write. */
+void crew_look(struct site *, uint64_t now_ms);
 
 /* Scheduler's steps. Each: whether it did something. */
 int site_count_journal(struct site *);

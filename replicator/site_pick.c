@@ -38,7 +38,7 @@ may_publish(struct site *site, const struct item *item)
 static int
 is_mine(const struct site *site, const struct item *item, int small)
 {
-	return site->crew == NULL || item->small == small;
+	return site->crew[0] == NULL || item->small == small;
 }
 
 /* The next step of an object that goes in parts. */
@@ -128,9 +128,8 @@ void
 site_stir(struct site *site)
 {
 	site->barren[0] = site->barren[1] = 0;
-	if (site->crew != NULL)
-		crew_wake(site->crew);
-	if (site->crew == NULL || site->window.items > site->window.small)
+	crew_wake(site);
+	if (site->crew[0] == NULL || site->window.items > site->window.small)
 		pthread_cond_signal(&site->jobs);
 }
 
