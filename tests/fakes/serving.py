@@ -40,7 +40,8 @@ class Answer:
 
 
 class Fake:
-    """Subclasses define answer(request). With tls, .ca is a PEM file to trust."""
+    """Subclasses define answer(request). With tls (True, or the first and last day of a certificate's life from now), .ca is
+    a PEM file to trust."""
 
     def __init__(self, tls=False, names=("localhost",)):
         self.requests = []
@@ -118,7 +119,8 @@ class Fake:
         self.tls = tls
         if tls:
             self.folder = tempfile.TemporaryDirectory(prefix="holdfast-fake.")
-            certificate, key = make_certificate(Path(self.folder.name), names)
+            certificate, key = make_certificate(Path(self.folder.name), names) if tls is True else \
+                make_dated_certificate(Path(self.folder.name), names, *tls)
             self.ca = str(certificate)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, key)
@@ -147,7 +149,27 @@ class Fake:
         self.close()
 
 
-def make_certificate(folder, names, days=2, not_after=None):
+def make_dated_certificate(folder, names, first, last):
+    """As make_certificate(), good from and until so many days from now, which openssl's command cannot say."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    pair, now = ec.generate_private_key(ec.SECP256R1()), datetime.datetime.now(datetime.timezone.utc)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(pair.public_key())
+            .serial_number(x509.random_serial_number()).not_valid_before(now + datetime.timedelta(days=first))
+            .not_valid_after(now + datetime.timedelta(days=last))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+            .add_extension(x509.BasicConstraints(True, None), True).sign(pair, hashes.SHA256()))
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(pair.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                       serialization.NoEncryption()))
+    return certificate, key
+
+
+def make_certificate(folder, names, days=2):
     """A self-signed certificate for the names: (certificate file, key file)."""
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     line = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",

@@ -74,6 +74,34 @@ def test_metadata_services_are_never_reached_by_the_proxy(open_s3):
         assert all(str(imds.port) not in line for line in proxy.asked)
 
 
+@pytest.mark.parametrize("life,code,words", [((-9, -1), "CertificateExpired", "has expired: renew it there"),
+                                             ((1, 9), "CertificateNotYetValid", "not valid yet")])
+def test_a_certificate_out_of_its_time_is_named(open_s3, life, code, words):
+    with S3Chaos(tls=life) as s3:
+        answer = open_s3(s3)("probe")
+        assert (answer["kind"], answer["code"], answer["rows"][-1]["step"]) == ("person", code, "tls")
+        assert words in answer["text"] and f"localhost:{s3.port}" in answer["text"]
+
+
+def test_a_certificate_for_another_name_and_one_of_an_unknown_authority_are_named(open_s3):
+    with S3Chaos(tls=True, names=("elsewhere.example",)) as s3:
+        answer = open_s3(s3)("put", "a", "@5")
+        assert (answer["kind"], answer["code"]) == ("person", "CertificateHost")
+        assert "another name" in answer["text"]
+        answer = open_s3(s3, ca_cert=None)("put", "a", "@5")
+        assert (answer["kind"], answer["code"]) == ("person", "CertificateUnknown")
+        assert "CA certificate" in answer["text"]
+
+
+def test_a_private_authority_stands_beside_the_systems(open_s3, tmp_path):
+    """The system's, which SSL_CERT_FILE names here, still serves when a private one is given."""
+    with S3Chaos(tls=True) as system, S3Chaos(tls=True) as private:
+        env = {"SSL_CERT_FILE": system.ca}
+        open_s3(system, ca_cert=private.ca, env=env).ok("put", "a", "@5")
+        open_s3(private, ca_cert=private.ca, env=env).ok("put", "a", "@5")
+        assert open_s3(private, ca_cert=None, env=env)("put", "a", "@5")["code"] == "CertificateUnknown"
+
+
 class SlowServer:
     """Takes what comes at a rate, then answers 503; or takes nothing at all."""
 
