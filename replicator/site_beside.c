@@ -201,7 +201,8 @@ feed_seed(struct site *site)
 
 	if (!site->walk_done && window_room_beside(&site->window))
 		did = walk_some(site);
-	if (site->walk_done && site->seed_first == NULL) {
+	/* Even of nothing there is no copy while the path may be another's. */
+	if (site->walk_done && site->seed_first == NULL && site->claimed) {
 		site->seeding = 0;
 		site->consistent_at = store_visible(site->store);
 		site->state_changed = 1;

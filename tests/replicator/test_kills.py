@@ -10,7 +10,6 @@ import json
 import os
 import random
 import socket
-import threading
 import time
 
 import pytest
@@ -19,7 +18,7 @@ import harness
 from holdfasts import SCRUB_OFF, cli, client, destination, keys, settled, wait_settled
 from past import what_is_wrong
 from places import MIB, OWN, PLACES, open_place
-from writers import BUCKET, Seen, Writers, holdings, value_of
+from writers import BUCKET, Seen, Writers, holdings, put_many
 
 KILLS = int(os.environ.get("HOLDFAST_KILLS", "3"))
 SEED = os.environ.get("HOLDFAST_CUT_SEED", "1")
@@ -94,29 +93,6 @@ def control(near, method, path, body):
                   + text)
         answer = b"".join(iter(lambda: s.recv(65536), b""))
     assert answer.split(b" ")[1][:1] == b"2", answer
-
-
-def put_many(near, names, n_threads=8):
-    """{name: value}; each body says whose it is."""
-    names, made, todo = list(names), {}, threading.Lock()
-
-    def work():
-        s3 = client(near)
-        while True:
-            with todo:
-                if not names:
-                    return
-                name = names.pop(0)
-            body = f"body of {name} {len(made)}".encode()
-            s3.put_object(Bucket=BUCKET, Key=name, Body=body)
-            made[name] = value_of(body)
-
-    threads = [threading.Thread(target=work) for _ in range(n_threads)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    return made
 
 
 def test_kills_amid_writes_show_a_consistent_past_and_lose_nothing(place, near):
