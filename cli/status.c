@@ -84,7 +84,7 @@ run_status(struct arguments *args)
 {
 	struct error err = ERROR_INIT;
 	long long damaged, healed;
-	const json_t *list;
+	const json_t *list, *hold;
 	json_t *answer;
 	size_t i;
 
@@ -113,6 +113,12 @@ run_status(struct arguments *args)
 		    "damage       %lld contents: the log names them; stop the "
 		    "server and run `holdfast check --read-data`\n",
 		    damaged);
+	hold = json_object_get(answer, "hold");
+	if (json_is_true(json_object_get(hold, "active")))
+		printf("hold         since %s; %lld deletes are kept back: "
+		       "`holdfast hold` lists them\n",
+		    say_text(hold, "since"),
+		    (long long)say_number(hold, "kept_back"));
 	list = json_object_get(answer, "destinations");
 	for (i = 0; i < json_array_size(list); i++) {
 		printf("destination  ");

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "console/manage_routes.h"
 #include "console/process.h"
+#include "replicator/replicator.h"
 #include "s3api/server.h"
 #include "store/space.h"
 #include "store/store.h"
@@ -55,6 +56,7 @@ int
 manage_status(struct manage *manage, struct slice name, const json_t *body,
     json_t **answer, struct error *err)
 {
+	struct hold_status hold;
 	struct store_figures f;
 	char id[2 * 16 + 1];
 
@@ -84,8 +86,13 @@ manage_status(struct manage *manage, struct slice name, const json_t *body,
 	    (json_int_t)f.tier_low_bytes);
 	if (*answer == NULL)
 		return error_nomem(err);
-	if (manage->replicator != NULL &&
-	    destinations_json(manage->replicator, *answer, err) != 0)
-		return -1;
-	return 200;
+	if (manage->replicator == NULL)
+		return 200;
+	replicator_hold_status(manage->replicator, &hold);
+	(void)json_object_set_new(*answer, "hold",
+	    json_pack("{s:b, s:o, s:I}", "active", hold.active, "since",
+		manage_time(hold.since_ms), "kept_back",
+		(json_int_t)hold.kept_back));
+	return destinations_json(manage->replicator, *answer, err) != 0 ? -1
+									: 200;
 }

@@ -100,6 +100,9 @@ def test_the_end_of_the_hold_asks_and_sends_what_was_kept_back_also_over_a_resta
     hold = r.hold()
     assert hold["active"] and hold["kept_back"] == 2 and {k["key"] for k in hold["kept"]} == {"k1", "k2"}
     assert "bucket/k1 at far until 20" in cli("hold", "--data", r.near.data)
+    assert "2 deletes are kept back" in cli("status", "--data", r.near.data)
+    said = json.loads(cli("status", "--data", r.near.data, "--json"))["hold"]
+    assert said["active"] and said["kept_back"] == 2 and said["since"].startswith("20")
     assert destination(r.near)["kept_back"] == 2 and metric(r.near, "destination_kept_back_deletes", '{destination="far"}') == 2
     assert metric(r.near, "recovery_hold") == 1
     done = r.end()
