@@ -208,6 +208,24 @@ make_owner(struct filling *f, struct slice bucket, struct slice key,
 	return rc;
 }
 
+/* The table alone, if the bytes have not come meanwhile: it would take the name
+ * of their file. */
+static int
+settle_table(struct filling *f, struct slice owner, struct error *err)
+{
+	struct buffer memory = BUFFER_INIT;
+	struct extent_record rec;
+	int rc;
+
+	pthread_rwlock_wrlock(&f->store->tier.moving);
+	rc = heal_record(f->store, f->id, &rec, &memory, err);
+	if (rc == 0 && rec.kind == EXTENT_REMOTE)
+		rc = extent_replace(f->file, f->id, owner, err);
+	pthread_rwlock_unlock(&f->store->tier.moving);
+	buffer_free(&memory);
+	return rc;
+}
+
 /* Once it is here: its file, and what the index says. Nobody gives the extent
  * up between the two. */
 static int
@@ -216,11 +234,13 @@ settle(struct filling *f, struct slice owner, struct error *err)
 	struct filled filled = { .id = f->id, .size = f->rec.size };
 	int rc = 0;
 
+	if (f->table_only)
+		return settle_table(f, owner, err);
 	filled.bytes = f->file == NULL ? buffer_slice(&f->bytes) : SLICE_NULL;
 	pthread_rwlock_rdlock(&f->store->tier.moving);
 	if (f->file != NULL)
 		rc = extent_replace(f->file, f->id, owner, err);
-	if (rc == 0 && !f->table_only &&
+	if (rc == 0 &&
 	    store_submit(f->store, &filled.change, apply_filled, NULL, 0) !=
 		0) {
 		*err = filled.change.err;

@@ -30,6 +30,7 @@ struct fixture {
 	struct remote remote;
 	atomic_int lies, absent, archived;
 	atomic_uint reads;
+	atomic_int hold; /* 1: the next read waits till it is 0 */
 };
 
 struct copy {
@@ -64,6 +65,11 @@ copy_read(
 	size_t i;
 
 	atomic_fetch_add(&c->fixture->reads, 1);
+	if (c->fixture->hold == 1) {
+		c->fixture->hold = 2;
+		while (c->fixture->hold != 0)
+			nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	}
 	if (c->fixture->archived)
 		return error_set(err, ERR_ARCHIVED, "it is on ice");
 	if (c->fixture->absent)
@@ -436,6 +442,45 @@ a_reader_goes_on_with_what_is_given_up_under_it(void **state)
 }
 
 static void *
+take_table(void *arg)
+{
+	struct fixture *f = arg;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(
+	    fill_table(f->store, extent_of(f, "large"), SLICE_LITERAL("bucket"),
+		SLICE_LITERAL("large"), &err),
+	    0);
+	return NULL;
+}
+
+static void
+a_table_that_comes_late_does_not_take_the_place_of_the_bytes(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	pthread_t thread;
+
+	put(f, "large", LARGE);
+	drop_well(f, "large", LARGE);
+	assert_int_equal(
+	    extent_unlink(f->store->extents, extent_of(f, "large"), &err), 0);
+	f->hold = 1;
+	assert_int_equal(pthread_create(&thread, NULL, take_table, f), 0);
+	while (f->hold == 1)
+		nanosleep(&(struct timespec){ 0, 1000000 }, NULL);
+	assert_int_equal(
+	    fill_extent(f->store, extent_of(f, "large"),
+		SLICE_LITERAL("bucket"), SLICE_LITERAL("large"), &err),
+	    0);
+	f->hold = 0;
+	(void)pthread_join(thread, NULL);
+	f->absent = 1;
+	assert_int_equal(kind_of(f, "large"), EXTENT_FILE);
+	assert_int_equal(read_range(f, "large", 0, LARGE), ERR_NONE);
+}
+
+static void *
 reader(void *arg)
 {
 	struct fixture *f = arg;
@@ -502,6 +547,8 @@ main(void)
 		TEST(what_is_away_is_not_shared_before_it_is_here),
 		TEST(a_crash_between_the_index_and_the_file_is_taken_back),
 		TEST(a_reader_goes_on_with_what_is_given_up_under_it),
+		TEST(
+		    a_table_that_comes_late_does_not_take_the_place_of_the_bytes),
 		TEST(reads_are_right_while_contents_come_and_go),
 		TEST(the_checker_knows_what_is_away),
 	};
