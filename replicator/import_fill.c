@@ -219,7 +219,7 @@ begin_round(struct importer *im)
 	store_figures(im->replicator->store, &figures);
 	pthread_mutex_lock(&im->lock);
 	im->full = 0;
-	im->filled = im->filled_bytes = im->unfilled = 0;
+	im->filled = im->filled_bytes = im->unfilled = im->archived = 0;
 	im->fill_done = im->fill_done_bytes = 0;
 	im->fill_total = figures.objects;
 	im->fill_total_bytes = figures.object_bytes;
@@ -242,7 +242,11 @@ import_fill(struct importer *im)
 			return 0;
 		}
 		enter(im, im->full ? IMPORT_KEPT : IMPORT_FILL);
-		if (importer_rest(im, im->full ? FULL_AGAIN_MS : AGAIN_MS) != 0)
+		/* Thawing takes hours: not worth a question every moment. */
+		if (importer_rest(im,
+			im->full || (rc == 0 && im->archived == im->unfilled)
+			    ? FULL_AGAIN_MS
+			    : AGAIN_MS) != 0)
 			return -1;
 	}
 }

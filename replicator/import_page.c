@@ -164,6 +164,7 @@ fetch(struct importer *im, const struct import_entry *e)
 	}
 	im->full |= full;
 	im->unfilled += rc < 0 && !full;
+	im->archived += rc < 0 && err.kind == ERR_ARCHIVED;
 	pthread_mutex_unlock(&im->lock);
 }
 

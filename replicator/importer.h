@@ -81,6 +81,7 @@ struct importer {
 	uint64_t filled, filled_bytes; /* fetched */
 	uint64_t fill_done, fill_total, fill_done_bytes, fill_total_bytes;
 	uint64_t unfilled;       /* could not be fetched */
+	uint64_t archived;       /* of them, for being in an archive class */
 	uint64_t fetching_bytes; /* by all workers now */
 	uint64_t fill_began_ms;  /* monotonic */
 	char error[512];
