@@ -44,18 +44,24 @@ def test_what_was_changed_outside_after_it_was_adopted_is_not_served_for_what_it
         s3.put_object(Bucket="bucket", Key="small", Body=b"small one")
         s3.put_object(Bucket="bucket", Key="large", Body=large)
         s3.put_object(Bucket="bucket", Key="untouched", Body=b"untouched")
+        upload = s3.create_multipart_upload(Bucket="bucket", Key="parts")["UploadId"]
+        done = [{"PartNumber": n, "ETag": s3.upload_part(Bucket="bucket", Key="parts", UploadId=upload, PartNumber=n,
+                                                        Body=large[:5 * MIB])["ETag"]} for n in (1, 2)]
+        s3.complete_multipart_upload(Bucket="bucket", Key="parts", UploadId=upload, MultipartUpload={"Parts": done})
         wait_settled(near)
         lose(near, place)
         place.link.bytes_per_second = MIB // 2  # so that the contents are not here yet
         restore(near, place)
         place.write("bucket/small", b"SMALL ONE")
         place.write("bucket/large", large[:-1] + b"!")
+        place.write("bucket/parts", bytes(10 * MIB))
         s3 = client(near)
         place.link.bytes_per_second = 0
+        assert refused(s3, "parts", PartNumber=1) and refused(s3, "parts")
         assert refused(s3, "small") and refused(s3, "large")
         assert refused(s3, "large", Range="bytes=100-199")
         assert s3.get_object(Bucket="bucket", Key="untouched")["Body"].read() == b"untouched"
-        harness.wait_until("it to be told", lambda: progress(near)["unfilled"] == 2, 30)
+        harness.wait_until("it to be told", lambda: progress(near)["unfilled"] == 3, 30)
         near.sound = False
 
 
