@@ -30,7 +30,7 @@ PRELOADS = $(BUILD)/tests/record.so $(BUILD)/tests/inject.so $(BUILD)/tests/late
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: all run check unit unit-programs check-layers check-format format lint asan tsan \
-    fuzz fuzz-replay coverage bench nightly preloads install clean help
+    fuzz fuzz-replay coverage bench bench-replication nightly preloads install clean help
 
 # The program, once cli/ has a main(); the rooms until then.
 all: $(if $(wildcard cli/*.c),$(PROGRAM),$(LIBS))
@@ -126,6 +126,10 @@ coverage:
 ## bench          measure against peers and limits of this machine
 bench: $(PROGRAM)
 	tests/bench/run
+
+## bench-replication  measure the copying to another holdfast beside s5cmd and rclone
+bench-replication: $(PROGRAM)
+	build/venv/bin/python3 tests/bench/replication.py
 
 ## nightly        the long runs: crash states, fuzzing, models, big objects
 nightly: $(PROGRAM) preloads

@@ -99,7 +99,7 @@
 	    { "bytes-per-second", "SIZE", OPTION_SIZE, 0, NULL, NULL, 0, 0, \
 		    "The most that is sent; 0: no limit." }, \
 	    { "concurrency", "N", OPTION_NUMBER, 0, NULL, NULL, 0, 200, \
-		    "Requests at once; 32 without it, or with 0." }, \
+		    "Requests at once; 64 without it, or with 0." }, \
 	    FIELD_TEXT("window", "SPAN", \
 		"When to send: \"22:00-06:00 Europe/Berlin\"."), \
 	    { "delete-delay", "TIME", OPTION_DURATION, 0, NULL, NULL, 0, 0, \
