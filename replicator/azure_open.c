@@ -330,6 +330,7 @@ azure_limits(void *shared, struct destination_limits *l)
 	l->parts_max = AZURE_PARTS_MAX;
 	l->can_condition = 1;
 	l->stage_is_hidden = 1;
+	l->yields = 1;
 }
 
 const struct destination_protocol destination_azure = {

@@ -253,6 +253,7 @@ crew_stop(struct site *site)
 	for (i = 0; i < 2; i++) {
 		if (site->crew[i] == NULL)
 			continue;
+		http_group_wake(site->crew[i]->group);
 		(void)pthread_join(site->crew[i]->thread, NULL);
 		crew_free(site->crew[i]);
 		site->crew[i] = NULL;

@@ -176,6 +176,9 @@ struct destination_limits {
 	/* Unfinished uploads stay until they are ended, and abort() with an
 	 * empty state ends all that the key has. */
 	int abort_finds;
+	/* Calls of a session that joined a group let other fibers run
+	 * meanwhile. */
+	int yields;
 };
 
 struct destination_protocol {

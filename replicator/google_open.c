@@ -169,6 +169,7 @@ google_limits(void *shared, struct destination_limits *l)
 	l->same_key_interval_ms = 1000;
 	l->can_condition = 1;
 	l->stage_is_hidden = 1;
+	l->yields = 1;
 	l->parts_in_order = 1;
 	l->finish_sends = 1;
 }

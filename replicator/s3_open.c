@@ -240,6 +240,7 @@ s3_limits(void *shared, struct destination_limits *l)
 
 	l->single_put_max_bytes = S3_PART_BYTES;
 	l->abort_finds = 1;
+	l->yields = 1;
 	l->part_min_bytes = PART_MIN_BYTES;
 	l->part_max_bytes = S3_PART_MAX_BYTES;
 	l->parts_max = s->parts_max;

@@ -304,9 +304,10 @@ site_start(const struct site_options *options, struct error *err)
 		goto fail;
 	site->table = destination_table(site->destination);
 	destination_limits(site->destination, &site->limits);
-	/* A bandwidth limit makes whoever sends wait, and the crew is one. */
+	/* A bandwidth limit makes whoever sends wait, and the crew is one
+	 * thread. */
 	if (site_load(site, err) != 0 ||
-	    (settings->policy.bytes_per_second == 0 &&
+	    (settings->policy.bytes_per_second == 0 && site->limits.yields &&
 		crew_start(site, err) != 0) ||
 	    start_threads(site, err) != 0)
 		goto fail;
