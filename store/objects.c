@@ -31,18 +31,23 @@ int
 objects_take(struct store_txn *txn, struct txn_bucket *b, struct slice key,
     struct object_record *rec, struct buffer *memory, struct error *err)
 {
+	struct error why;
 	int rc;
 
 	rc = objects_current(txn, b->record.id, key, rec, memory, err);
 	if (rc >= 0 || err->kind != ERR_DAMAGED)
 		return rc;
+	why = *err;
+	error_clear(err);
+	rc = txn_name_del(txn, DB_OBJECTS, b->record.id, key, err);
+	if (rc == 1) /* The damage is beside it. */
+		*err = why;
+	if (rc != 0)
+		return -1;
 	log_line(LOG_ERROR, "store.damage",
 	    "the record of \"%.*s\" in bucket \"%s\" gives way to what comes"
 	    " now, its space stays taken: %s",
-	    (int)key.len, key.at, b->name, err->text);
-	error_clear(err);
-	if (txn_name_del(txn, DB_OBJECTS, b->record.id, key, err) != 0)
-		return -1;
+	    (int)key.len, key.at, b->name, why.text);
 	b->record.objects--;
 	b->dirty = 1;
 	return 2;
@@ -151,6 +156,11 @@ objects_keep_here(struct store_txn *txn, struct slice bucket, struct slice key,
 	int rc;
 
 	rc = extents_away(txn->txn, txn->index, extent, err);
+	if (rc < 0 && err->kind == ERR_DAMAGED) {
+		/* What is damaged can be replaced and deleted. */
+		error_clear(err);
+		return 0;
+	}
 	if (rc <= 0)
 		return rc;
 	tier_want(txn->store, bucket, key, 1);
