@@ -208,6 +208,19 @@ make_owner(struct filling *f, struct slice bucket, struct slice key,
 	return rc;
 }
 
+/* The block table, where the data was once. */
+static void
+open_table(struct filling *f)
+{
+	f->table = extent_open(f->store->extents, f->id, NULL);
+	if (f->table != NULL && extent_is_shed(f->table) &&
+	    extent_reader_size(f->table) == f->rec.size &&
+	    extent_check_trailer(f->table, NULL) == 0)
+		return;
+	extent_close(f->table);
+	f->table = NULL;
+}
+
 /* The table alone, if the bytes have not come meanwhile: it would take the name
  * of their file. */
 static int
@@ -226,6 +239,24 @@ settle_table(struct filling *f, struct slice owner, struct error *err)
 	return rc;
 }
 
+/* Bytes that nothing here has proven take no place of such that something has:
+ * others may have come, or a table to prove them by. */
+static int
+check_unproven(struct filling *f, struct error *err)
+{
+	struct buffer memory = BUFFER_INIT;
+	struct extent_record rec;
+	int rc;
+
+	rc = heal_record(f->store, f->id, &rec, &memory, err);
+	buffer_free(&memory);
+	open_table(f);
+	if (rc == 0 && (rec.kind != EXTENT_REMOTE || f->table != NULL))
+		rc = error_set(err, ERR_BUSY,
+		    "the same bytes were fetched at the same time: come again");
+	return rc;
+}
+
 /* Once it is here: its file, and what the index says. Nobody gives the extent
  * up between the two. */
 static int
@@ -237,8 +268,13 @@ settle(struct filling *f, struct slice owner, struct error *err)
 	if (f->table_only)
 		return settle_table(f, owner, err);
 	filled.bytes = f->file == NULL ? buffer_slice(&f->bytes) : SLICE_NULL;
-	pthread_rwlock_rdlock(&f->store->tier.moving);
-	if (f->file != NULL)
+	if (f->unproven)
+		pthread_rwlock_wrlock(&f->store->tier.moving);
+	else
+		pthread_rwlock_rdlock(&f->store->tier.moving);
+	if (f->unproven)
+		rc = check_unproven(f, err);
+	if (rc == 0 && f->file != NULL)
 		rc = extent_replace(f->file, f->id, owner, err);
 	if (rc == 0 &&
 	    store_submit(f->store, &filled.change, apply_filled, NULL, 0) !=
@@ -291,19 +327,6 @@ fill(
 	atomic_fetch_add(&f->store->filled_bytes, f->rec.size);
 	tier_moved(f->store);
 	return 0;
-}
-
-/* The block table, where the data was once. */
-static void
-open_table(struct filling *f)
-{
-	f->table = extent_open(f->store->extents, f->id, NULL);
-	if (f->table != NULL && extent_is_shed(f->table) &&
-	    extent_reader_size(f->table) == f->rec.size &&
-	    extent_check_trailer(f->table, NULL) == 0)
-		return;
-	extent_close(f->table);
-	f->table = NULL;
 }
 
 static int

@@ -414,10 +414,12 @@ store_set_remote(struct store *store, const struct remote *remote)
 const struct remote *
 remote_hold(struct store *store)
 {
+	const struct remote *remote;
+
 	pthread_rwlock_rdlock(&store->remote_lock);
-	if (store->remote == NULL)
+	if ((remote = store->remote) == NULL)
 		pthread_rwlock_unlock(&store->remote_lock);
-	return store->remote;
+	return remote;
 }
 
 void

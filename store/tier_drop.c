@@ -197,6 +197,18 @@ shed(struct dropping *d, struct part *p, struct error *err)
 	return rc;
 }
 
+/* What could not be given up: the index says again that it is here. A file that
+ * lost its data before the failure stays given up. */
+static void
+take_back(struct store *store, uint64_t extent)
+{
+	struct extent_reader *r = extent_open(store->extents, extent, NULL);
+
+	if (r == NULL || !extent_is_shed(r))
+		(void)tier_take_back(store, extent, NULL);
+	extent_close(r);
+}
+
 /* The index first: from then on nobody shares these bytes. */
 static int64_t
 drop_batch(struct dropping *d, struct error *err)
@@ -226,7 +238,7 @@ drop_batch(struct dropping *d, struct error *err)
 			continue;
 		}
 		for (; i < d->n; i++)
-			(void)tier_take_back(store, d->parts[i].extent, err);
+			take_back(store, d->parts[i].extent);
 		bytes = -1;
 	}
 	pthread_rwlock_unlock(&store->tier.moving);
