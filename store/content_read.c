@@ -274,6 +274,8 @@ content_bucket(const struct content *c)
 struct slice
 content_key(const struct content *c)
 {
+	if (c->name.len == 0)
+		return SLICE_NULL;
 	return (struct slice){ c->name.at + c->bucket_len,
 		c->name.len - c->bucket_len };
 }
