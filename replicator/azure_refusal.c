@@ -10,6 +10,8 @@
 
 #define ROLE "Storage Blob Data Contributor"
 
+static const char *const changed[] = { "contentMD5 doesn't match", NULL };
+
 static const struct refusal_row rows[] = {
 	REFUSAL("AuthenticationFailed", FAULT_PERSON,
 	    "Azure does not accept the credentials for account %A: the key is "
@@ -89,6 +91,9 @@ static const struct refusal_row rows[] = {
 	    "The bytes were changed on their way: Azure's checksum differs."),
 	REFUSAL("Crc64Mismatch", FAULT_RETRY,
 	    "The bytes were changed on their way: Azure's checksum differs."),
+	REFUSAL("InvalidOperation", FAULT_RETRY,
+	    "The bytes were changed on their way: Azure's checksum differs.",
+	    .status = 400, .words = changed),
 	REFUSAL("UnauthorizedBlobOverwrite", FAULT_PERSON,
 	    "The SAS token does not allow that a blob is replaced: it needs "
 	    "the permission to write (w)."),

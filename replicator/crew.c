@@ -193,9 +193,12 @@ crew_thread(void *arg)
 }
 
 static void
-crew_free(struct crew *crew)
+free_one(struct crew *crew)
 {
 	size_t i;
+
+	if (crew == NULL)
+		return;
 
 	/* Connections are closed by the clients that opened them. */
 	http_group_free(crew->group);
@@ -222,7 +225,7 @@ start(struct site *site, int second, struct error *err)
 	if (crew->group == NULL || crew->members == NULL) {
 		if (crew->group != NULL)
 			error_nomem(err);
-		crew_free(crew);
+		free_one(crew);
 		return -1;
 	}
 	site->crew[second] = crew;
@@ -232,7 +235,7 @@ start(struct site *site, int second, struct error *err)
 	(void)pthread_attr_destroy(&attr);
 	if (rc != 0) {
 		site->crew[second] = NULL;
-		crew_free(crew);
+		free_one(crew);
 		return error_sys(
 		    err, rc, "starting the threads of %s", site->name);
 	}
@@ -255,7 +258,16 @@ crew_stop(struct site *site)
 			continue;
 		http_group_wake(site->crew[i]->group);
 		(void)pthread_join(site->crew[i]->thread, NULL);
-		crew_free(site->crew[i]);
+	}
+}
+
+void
+crew_free(struct site *site)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		free_one(site->crew[i]);
 		site->crew[i] = NULL;
 	}
 }

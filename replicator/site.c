@@ -340,6 +340,7 @@ site_stop(struct site *site)
 	crew_stop(site);
 	if (site->scheduler_runs)
 		(void)pthread_join(site->scheduler, NULL);
+	crew_free(site);
 	site_drop_window(site);
 	site_held_free(site);
 	site_late_free(site);

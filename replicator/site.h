@@ -224,6 +224,8 @@ void site_parked_anew(struct site *, uint64_t now_ms);
 /* The crew. Without the lock. */
 int crew_start(struct site *, struct error *err);
 void crew_stop(struct site *); /* once site->stopping is set */
+/* When nothing can wake them any more. */
+void crew_free(struct site *);
 /* With it: ends the wait for something to do. */
 void crew_wake(struct site *);
 /* With it, now and then: looks at how much clients write. */
