@@ -139,6 +139,17 @@ fake_find(const char *key, int make)
 	return &fake.objects[fake.n++];
 }
 
+static int
+fake_says(const struct fake_object *o, const char *words)
+{
+	int says;
+
+	pthread_mutex_lock(&fake.lock);
+	says = strstr(o->text, words) != NULL;
+	pthread_mutex_unlock(&fake.lock);
+	return says;
+}
+
 static void
 fake_key(struct slice key, char text[300])
 {

@@ -777,9 +777,9 @@ a_path_of_another_store_is_refused(void **state)
 	assert_int_equal(replicator_add(f->replicator, "there", &fields, NULL,
 			     1, "test", &err),
 	    0);
-	for (i = 0; i < 500 && strstr(o->text, "\"epoch\": 4") == NULL; i++)
+	for (i = 0; i < 500 && !fake_says(o, "\"epoch\": 4"); i++)
 		usleep(10000);
-	assert_non_null(strstr(o->text, "\"epoch\": 4"));
+	assert_true(fake_says(o, "\"epoch\": 4"));
 	/* The other one may still be sending. */
 	usleep(1000000);
 	assert_null(outside("mine"));
