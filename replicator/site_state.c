@@ -242,22 +242,27 @@ int
 site_create(struct store *store, const char *name,
     const struct settings *settings, struct error *err)
 {
-	struct site site = { .store = store, .settings = settings };
 	struct store_figures figures;
 	struct note_batch batch = { 0 };
+	struct site *site; /* too large for a thread's stack */
 	int failed;
 
+	if ((site = calloc(1, sizeof(*site))) == NULL)
+		return error_nomem(err);
+	site->store = store;
+	site->settings = settings;
 	store_figures(store, &figures);
-	note_names_set(&site.names, name);
-	site.watermark = store_visible(store);
-	site.seeding = 1;
-	site.blank = 1; /* until its path was looked at */
-	site.seed_total = figures.objects;
-	site.consistent_at = UINT64_MAX;
-	site_add_state(&site, &batch, site.watermark);
-	site_add_place(&site.names, settings, &batch);
+	note_names_set(&site->names, name);
+	site->watermark = store_visible(store);
+	site->seeding = 1;
+	site->blank = 1; /* until its path was looked at */
+	site->seed_total = figures.objects;
+	site->consistent_at = UINT64_MAX;
+	site_add_state(site, &batch, site->watermark);
+	site_add_place(&site->names, settings, &batch);
 	failed = batch_commit(&batch, store, err);
 	batch_free(&batch);
+	free(site);
 	return failed;
 }
 
