@@ -120,12 +120,23 @@ def test_what_came_back_is_verified_before_its_end_is_served(fake, restored, key
     assert refusal(s3, key, Range=f"bytes={7 * MIB}-{7 * MIB + 1}")[0] == 500
     wrong[7 * MIB] ^= 1
     stored(fake, key)["body"] = bytes(wrong)
-    s3.copy_object(Bucket="objects", Key="copy", CopySource=f"objects/{key}")
+    harness.wait_until("its bytes to be here", lambda: copied(s3, key), 30)
     assert get(s3, "copy") == right
     stored(fake, "small")["body"] = b"!" + stored(fake, "small")["body"][1:]
     assert refusal(s3, "small")[0] == 500
     assert metric(near, "damaged_outside_total") >= 4
     assert get(s3, "other") == body(3, 9 * MIB)
+
+
+def copied(s3, key):
+    """A copy that meets a fetch of the same bytes is told to come again."""
+    try:
+        s3.copy_object(Bucket="objects", Key="copy", CopySource=f"objects/{key}")
+    except botocore.exceptions.ClientError as e:
+        if e.response["ResponseMetadata"]["HTTPStatusCode"] != 503:
+            raise
+        return False
+    return True
 
 
 def reads_of(fake, key):

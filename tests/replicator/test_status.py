@@ -331,7 +331,9 @@ def test_what_a_destination_cannot_take_is_listed_with_its_reason(azurite, conta
         harness.wait_until("it to be parked", lambda: destination(near)["parked"] == 1, 60)
         wait_settled(near)
         text = cli("destination", "list", "--data", near.data)
-        reason = re.search(r"parked +1 objects .*\n +bucket/ends with a dot\.: (.+)", text).group(1)
+        told = re.search(r"parked +1 objects .*\n +bucket/ends with a dot\.: (.+)", text)
+        assert told, text
+        reason = told.group(1)
         parked = json.loads(cli("destination", "list", "--data", near.data, "--json"))["parked"]
         assert [(p["destination"], p["bucket"], p["key"]) for p in parked] == [("far", "bucket", "ends with a dot.")]
         assert parked[0]["reason"] == reason and parked[0]["since"]

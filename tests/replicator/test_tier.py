@@ -110,7 +110,7 @@ def test_above_the_mark_the_least_recently_read_are_given_up_and_read_through(pa
     before = metric(near, "filled_contents_total")
     for n in range(25):
         assert get(s3, f"k{n:03}") == body(n)
-        assert used(near) < HIGH + 4 * MIB
+        assert used(near) < HIGH + 8 * MIB  # of each that is fetched at the same time one may be above it
     assert metric(near, "filled_contents_total") > before
     near.stop()
     cli("check", near.data, "--read-data")
