@@ -330,10 +330,10 @@ def test_what_a_destination_cannot_take_is_listed_with_its_reason(azurite, conta
         s3.put_object(Bucket="bucket", Key="later", Body=b"2")
         harness.wait_until("it to be parked", lambda: destination(near)["parked"] == 1, 60)
         wait_settled(near)
-        text = cli("destination", "list", "--data", near.data)
-        told = re.search(r"parked +1 objects .*\n +bucket/ends with a dot\.: (.+)", text)
-        assert told, text
-        reason = told.group(1)
+        told = re.compile(r"parked +1 objects .*\n +bucket/ends with a dot\.: (.+)")
+        listed = lambda: told.search(cli("destination", "list", "--data", near.data))  # noqa: E731
+        harness.wait_until("the reason to be noted", listed, 20)
+        reason = listed().group(1)
         parked = json.loads(cli("destination", "list", "--data", near.data, "--json"))["parked"]
         assert [(p["destination"], p["bucket"], p["key"]) for p in parked] == [("far", "bucket", "ends with a dot.")]
         assert parked[0]["reason"] == reason and parked[0]["since"]
