@@ -108,6 +108,7 @@ struct site {
 	int starved;       /* a change waits for an older one to be durable */
 	int state_changed; /* the state note is to be written */
 	int flushing;      /* the scheduler alone does */
+	int parked_unsure; /* n_parked is to be counted again */
 	uint64_t flushed_ms;
 
 	/* Seeding: the walk's place, and what it has given out, in order. */

@@ -91,6 +91,7 @@ remove_source_note(struct site *site, const struct item *item)
 {
 	struct slice bucket = item_bucket(item), object_key = item_key(item);
 	char key[NOTE_KEY_BYTES];
+	int noted;
 
 	switch (item->source) {
 	case FROM_DIRTY:
@@ -119,8 +120,11 @@ remove_source_note(struct site *site, const struct item *item)
 		if (site->n_parked == 0)
 			return;
 		/* What was parked has been published, or superseded. */
-		if (site_is_noted(site, 'p', bucket, object_key) > 0)
+		noted = site_is_noted(site, 'p', bucket, object_key);
+		if (noted > 0)
 			site->n_parked--;
+		else if (noted < 0)
+			site->parked_unsure = 1;
 		note_hashed(&site->names, 'p', bucket, object_key, key);
 		batch_remove(&site->batch, key);
 		site->sweep_at_ms = 0;
@@ -164,6 +168,7 @@ site_park(struct site *site, struct item *item, const char *reason)
 		.reason = slice_text(reason) };
 	struct buffer value = BUFFER_INIT;
 	char key[NOTE_KEY_BYTES];
+	int noted;
 
 	if (item->source == FROM_PARKED)
 		note.what = item->what;
@@ -178,8 +183,11 @@ site_park(struct site *site, struct item *item, const char *reason)
 	if (item->source != FROM_PARKED && item->source != FROM_JOURNAL)
 		remove_source_note(site, item);
 	note_hashed(&site->names, 'p', note.bucket, note.key, key);
-	if (site_is_noted(site, 'p', note.bucket, note.key) <= 0)
+	noted = site_is_noted(site, 'p', note.bucket, note.key);
+	if (noted <= 0)
 		site->n_parked++;
+	if (noted < 0)
+		site->parked_unsure = 1;
 	if (item->source != FROM_PARKED)
 		site_parked_anew(site, clock_monotonic_ms());
 	batch_set(&site->batch, key, buffer_slice(&value));

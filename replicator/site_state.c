@@ -53,6 +53,15 @@ site_add_state(struct site *site, struct note_batch *batch, uint64_t watermark)
 	buffer_free(&value);
 }
 
+static uint64_t
+count_notes(struct site *site, char kind)
+{
+	char prefix[NOTE_KEY_BYTES];
+
+	snprintf(prefix, sizeof(prefix), "%s%c/", site->names.prefix, kind);
+	return notes_count(site->store, prefix);
+}
+
 int
 site_flush(struct site *site)
 {
@@ -88,6 +97,10 @@ site_flush(struct site *site)
 		return 0;
 	}
 	batch_free(&batch);
+	if (site->parked_unsure && site->batch.n == 0) {
+		site->n_parked = count_notes(site, 'p');
+		site->parked_unsure = 0;
+	}
 	if (low > site->watermark) {
 		site->watermark = low;
 		atomic_store(&site->durable, low);
@@ -151,15 +164,6 @@ load_held(struct slice key, struct slice value, void *arg)
 	if (key_note_decode(value, &note) == 0)
 		site_held_load(site, &note);
 	return 0;
-}
-
-static uint64_t
-count_notes(struct site *site, char kind)
-{
-	char prefix[NOTE_KEY_BYTES];
-
-	snprintf(prefix, sizeof(prefix), "%s%c/", site->names.prefix, kind);
-	return notes_count(site->store, prefix);
 }
 
 static void
