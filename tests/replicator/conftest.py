@@ -17,6 +17,7 @@ for folder in (HERE, HERE.parent / "fakes", HERE.parent / "e2e"):
         sys.path.insert(0, str(folder))
 
 import desttool  # noqa: E402
+import harness  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,6 +41,26 @@ def tool():
     for t in opened:
         if t.process.poll() is None:
             t.close()
+
+
+@pytest.fixture
+def holdfasts():
+    """Makes servers that are closed, and judged, at the end: holdfasts(args=[...]), not yet started."""
+    made = []
+
+    def make(**how):
+        made.append(harness.Server(**how))
+        return made[-1]
+
+    yield make
+    failure = None
+    for server in made:
+        try:
+            server.close()
+        except AssertionError as e:
+            failure = failure or e
+    if failure:
+        raise failure
 
 
 class Peer:

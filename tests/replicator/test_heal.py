@@ -13,25 +13,6 @@ PART = 5 << 20
 
 
 @pytest.fixture
-def holdfasts():
-    made = []
-
-    def make(**how):
-        made.append(harness.Server(**how))
-        return made[-1]
-
-    yield make
-    failure = None
-    for server in made:
-        try:
-            server.close()
-        except AssertionError as e:
-            failure = failure or e
-    if failure:
-        raise failure
-
-
-@pytest.fixture
 def pair(holdfasts):
     """A near server with a far one as its destination, and a bucket."""
     near, far = holdfasts(args=SCRUB_OFF).start(), holdfasts(args=SCRUB_OFF).start()

@@ -8,27 +8,7 @@ import subprocess
 import time
 
 import harness
-import pytest
 from holdfasts import SCRUB_OFF, add, cli, client, destination, keys, metric, status, wait_settled
-
-
-@pytest.fixture
-def holdfasts():
-    made = []
-
-    def make(**how):
-        made.append(harness.Server(**how))
-        return made[-1]
-
-    yield make
-    failure = None
-    for server in made:
-        try:
-            server.close()
-        except AssertionError as e:
-            failure = failure or e
-    if failure:
-        raise failure
 
 
 def restic(server, *words, check=True):

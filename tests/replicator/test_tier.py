@@ -19,25 +19,6 @@ MARK = ["--tier-high-water", "40%"]
 
 
 @pytest.fixture
-def holdfasts():
-    made = []
-
-    def make(**how):
-        made.append(harness.Server(**how))
-        return made[-1]
-
-    yield make
-    failure = None
-    for server in made:
-        try:
-            server.close()
-        except AssertionError as e:
-            failure = failure or e
-    if failure:
-        raise failure
-
-
-@pytest.fixture
 def small_disk():
     """A file system in memory: its folder."""
     if os.geteuid() != 0:
